@@ -1,0 +1,51 @@
+# Everything runs from a virtual environment in this folder. Paths are relative, so the folder's name may hold spaces.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo dev test test-slow check format lock schema clean
+
+help: ## What there is to make
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2]) if sys.version_info < (3, 11) else None'
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $(READY)
+
+demo: $(READY) ## Run the main job on embedded defaults and show it
+	@$(BIN)/python -m agentd demo
+
+dev: $(READY) ## Keep the same stack up, with commands to try
+	@$(BIN)/python -m agentd dev
+
+test: $(READY) check ## Check and test, within minutes
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## The suites that take longer: kill points, fuzzing, replicas, load
+	@$(BIN)/python -m pytest -m slow --timeout 900
+
+check: $(READY) ## Lint, types, rooms, generated files
+	@$(BIN)/python -m ruff format --check --quiet .
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m mypy
+	@$(BIN)/lint-imports --no-cache --quiet
+
+format: $(READY) ## Format and mend what can be mended
+	@$(BIN)/python -m ruff format --quiet .
+	@$(BIN)/python -m ruff check --fix --quiet .
+
+lock: ## Resolve the dependencies anew (needs uv)
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml --all-extras --group dev -o requirements-dev.txt
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml --extra otel -c requirements-dev.txt -o requirements.txt
+
+clean: ## Remove what was set up and built
+	@rm -rf $(VENV) .agentd dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

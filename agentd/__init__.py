@@ -1,0 +1,5 @@
+"""agentd: the data plane's daemon."""
+
+from importlib.metadata import version
+
+__version__ = version("agentd")

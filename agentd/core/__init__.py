@@ -1,0 +1,66 @@
+"""The words that all rooms share, and the API for handlers of third parties.
+
+Import from here: the modules below are an order for readers, not an interface.
+"""
+
+from agentd.core.artifacts import ArtifactStore
+from agentd.core.config import AwsConfig, Config
+from agentd.core.delivery import Delivery, Phase
+from agentd.core.errors import (
+    AgentError,
+    LeaseLost,
+    NotReady,
+    PermanentError,
+    PolicyRefused,
+    Preempted,
+    TransientError,
+)
+from agentd.core.fence import Fence
+from agentd.core.handler import Context, Handler, Permission, RetryPolicy, handler
+from agentd.core.locks import Lock, LockMode
+from agentd.core.outcome import (
+    DeadLetter,
+    Defer,
+    Delete,
+    Disposition,
+    Outcome,
+    OutcomeKind,
+    Retry,
+)
+from agentd.core.reasons import Reason
+from agentd.core.runtime import Runtime, system_runtime
+from agentd.core.subject import Subject
+
+__all__ = [
+    "AgentError",
+    "ArtifactStore",
+    "AwsConfig",
+    "Config",
+    "Context",
+    "DeadLetter",
+    "Defer",
+    "Delete",
+    "Delivery",
+    "Disposition",
+    "Fence",
+    "Handler",
+    "LeaseLost",
+    "Lock",
+    "LockMode",
+    "NotReady",
+    "Outcome",
+    "OutcomeKind",
+    "PermanentError",
+    "Permission",
+    "Phase",
+    "PolicyRefused",
+    "Preempted",
+    "Reason",
+    "Retry",
+    "RetryPolicy",
+    "Runtime",
+    "Subject",
+    "TransientError",
+    "handler",
+    "system_runtime",
+]

@@ -1,0 +1,101 @@
+"""Why an event ended as it did: a closed set, each with a sentence of help."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What users see beside an outcome. `help` says what to do about it."""
+
+    help: str
+
+    def __new__(cls, value: str, help_text: str) -> "Reason":  # noqa: PYI034 - an enum's members are not subclasses
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.help = help_text
+        return member
+
+    # rejected
+    MALFORMED = (
+        "malformed",
+        "The message is no valid CloudEvent of this contract. Mend what the message names and send it as a new event.",
+    )
+    UNKNOWN_TYPE = (
+        "unknown_type",
+        "This agent does not know the event type or its version. Upgrade the agent, then redrive the event.",
+    )
+    UNSUPPORTED = (
+        "unsupported",
+        "The event asks for something that this agent's version cannot do. Upgrade the agent, then redrive the event.",
+    )
+    WRONG_AUDIENCE = (
+        "wrong_audience",
+        "The event is meant for another tenant or cluster. Check tenantid and clusterid at the sender.",
+    )
+    EXPIRED = "expired", "The event arrived after its expirytime. Send it again as a new event if it is still wanted."
+    POLICY_REFUSED = "policy_refused", "The customer's policy forbids this event. The message names the rule."
+    CONFLICT = (
+        "conflict",
+        "Another event has the same id with other content, or the same generation of the same subject. Give every change its own id and generation.",
+    )
+    DATA_UNAVAILABLE = (
+        "data_unavailable",
+        "The data that dataref names is not in the artifact store, or not what size and digest promise. Upload it again and send a new event.",
+    )
+    # failed
+    ACCESS_DENIED = (
+        "access_denied",
+        "The agent's identity lacks a permission. The message names the call; grant it, then redrive the event.",
+    )
+    ATTEMPTS_EXHAUSTED = (
+        "attempts_exhausted",
+        "Every attempt met a passing fault. The message has the last one; mend its cause, then redrive the event.",
+    )
+    CRASH_LOOP = (
+        "crash_loop",
+        "The agent stopped in the middle of every attempt. Look at its logs and memory limit, then redrive the event.",
+    )
+    DEFERRED_TOO_LONG = (
+        "deferred_too_long",
+        "What the event waits for did not come in time. The message names it; redrive the event once it is there.",
+    )
+    DELETED = "deleted", "The subject has been deleted. Create it again with a newer generation first."
+    FOREIGN_OBJECT = (
+        "foreign_object",
+        "An object of this name exists and is not the agent's own; it was left untouched. Rename or remove it, then redrive the event.",
+    )
+    IMAGE_MISSING = "image_missing", "The image is not in the registry. Push the build again, then redrive the event."
+    INTERNAL_ERROR = (
+        "internal_error",
+        "A defect in the agent or in a handler. Report it with the event's id; the log has the traceback.",
+    )
+    INVALID_REQUEST = (
+        "invalid_request",
+        "The provider refuses the request as invalid. The message has its answer; mend the event's data.",
+    )
+    IN_USE = "in_use", "Something still uses what should go. The message names it; undeploy it, then redrive the event."
+    NAME_TAKEN = (
+        "name_taken",
+        "Another subject holds this name. Choose another name, or delete the other subject first.",
+    )
+    NOT_EMPTY = "not_empty", "The repository still holds images. Delete them, or send a newer delete with force."
+    QUOTA_EXCEEDED = "quota_exceeded", "A quota of the cloud account is used up. Raise it, then redrive the event."
+    RECEIVE_LIMIT = (
+        "receive_limit",
+        "The queue gave the message up before the agent could finish it. Raise maxReceiveCount, then redrive the event.",
+    )
+    # superseded
+    NEWER_GENERATION = "newer_generation", "A newer generation of the same subject has been taken up; nothing is lost."
+    # passing faults: why an attempt is repeated, and part of the message when attempts are used up
+    THROTTLED = (
+        "throttled",
+        "The provider slows the agent down. It goes on by itself; raise the account's rate limit if it lasts.",
+    )
+    UNAVAILABLE = (
+        "unavailable",
+        "The provider does not answer, or answers with a fault of its own. The agent tries again by itself.",
+    )
+    TIMED_OUT = "timed_out", "The event's deadline passed in the middle of the work. The agent tries again by itself."
+    # waiting without blame
+    WAITING = "waiting", "The event waits for something else to come first. The message names it."
+    PREEMPTED = "preempted", "A newer delete of the same subject goes first."
+    LEASE_LOST = "lease_lost", "Another replica has taken the subject over."

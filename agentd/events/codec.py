@@ -1,0 +1,180 @@
+"""From a message's text to a typed event, and back. Pure: no clock, no I/O.
+
+Errors name the path, what was found and what is allowed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from agentd.core import PermanentError, Reason, Subject
+from agentd.events.catalogue import CATALOGUE, EventData
+from agentd.events.envelope import DataRef, Envelope
+
+# Not part of the digest: a signature is over the digest's input, and a trace may differ when the same event is sent again.
+_NOT_DIGESTED = frozenset({"signature", "traceparent", "tracestate"})
+_MOST_FOUND = 80
+_MOST_ERRORS = 5
+
+
+class Malformed(PermanentError):
+    """The message is no event of this contract. Carries what could be learnt of it all the same."""
+
+    def __init__(
+        self, message: str, *, reason: Reason = Reason.MALFORMED, attributes: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(reason, message)
+        self.attributes = attributes or {}
+
+
+class UnknownType(Malformed):
+    """A valid envelope of a type, or a version of it, that this agent does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom events must be meant for."""
+
+    tenant_id: str
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A decoded event. `data` is None until a claim check has been fetched (see `attach`)."""
+
+    envelope: Envelope
+    data_class: type[EventData]
+    data: EventData | None
+    digest: str
+    text: str
+
+    @property
+    def subject(self) -> Subject:
+        """What the event is about."""
+        return self.envelope.about
+
+    @property
+    def key(self) -> str:
+        """The ledger's key of a verified event."""
+        return f"event/{self.envelope.id}"
+
+
+def decode(text: str) -> Event:
+    """Read a structured-mode CloudEvent. Raises Malformed or UnknownType; nothing else."""
+    document = _parse(text)
+    try:
+        envelope = Envelope.model_validate_json(text)
+    except ValidationError as error:
+        raise Malformed(_explain(error, ()), attributes=document) from error
+    data_class = CATALOGUE.get(envelope.type)
+    if data_class is None:
+        raise UnknownType(
+            f"type: found {envelope.type!r}; this agent knows {', '.join(sorted(CATALOGUE))}",
+            reason=Reason.UNKNOWN_TYPE,
+            attributes=document,
+        )
+    kind = envelope.about.kind
+    if kind != data_class.kind():
+        raise Malformed(
+            f"subject: found kind {kind!r}; {envelope.type} is about a {data_class.kind()!r}", attributes=document
+        )
+    has_data = "data" in document
+    if has_data == (envelope.claim_check is not None):
+        raise Malformed("data: expected exactly one of data and dataref", attributes=document)
+    data = _data(envelope, data_class, document["data"]) if has_data else None
+    return Event(envelope, data_class, data, _digest(document), text)
+
+
+def attach(event: Event, fetched: bytes) -> Event:
+    """The event with the data that its claim check named. PermanentError(data_unavailable) unless size and digest fit."""
+    ref = event.envelope.claim_check
+    if ref is None:
+        return event
+    _verify(ref, fetched)
+    try:
+        value = from_json(fetched, allow_inf_nan=False)
+    except ValueError as error:
+        raise Malformed(f"data: no JSON behind {ref.uri}: {error}") from error
+    return Event(
+        event.envelope, event.data_class, _data(event.envelope, event.data_class, value), event.digest, event.text
+    )
+
+
+def encode(envelope: Mapping[str, Any], data: Mapping[str, Any] | None) -> str:
+    """A CloudEvent in structured JSON; attributes that are None are left out."""
+    document = {name: value for name, value in envelope.items() if value is not None}
+    if data is not None:
+        document["data"] = data
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        document = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise Malformed(f"$: no JSON: {error}; found {_found(text)}") from error
+    if not isinstance(document, dict):
+        raise Malformed(f"$: expected an object with the CloudEvents attributes; found {_found(document)}")
+    return document
+
+
+def _data(envelope: Envelope, data_class: type[EventData], value: object) -> EventData:
+    attributes = envelope.model_dump(mode="json", include={"id", "type", "subject", "source"})
+    try:
+        # Through JSON: strict mode then takes JSON's own spelling of enums and times, and nothing looser.
+        data = data_class.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise Malformed(_explain(error, ("data",)), attributes=attributes) from error
+    field, own_id = data.own_id()
+    if own_id != envelope.about.uuid:
+        raise Malformed(
+            f"data.{field}: found {own_id!r}; expected the subject's own {envelope.about.uuid!r}", attributes=attributes
+        )
+    return data
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON (RFC 8785) of what the event says."""
+    try:
+        canonical = rfc8785.dumps({name: value for name, value in document.items() if name not in _NOT_DIGESTED})
+    except rfc8785.CanonicalizationError as error:
+        raise Malformed(f"$: has no canonical form (RFC 8785): {error}", attributes=document) from error
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()
+
+
+def _verify(ref: DataRef, fetched: bytes) -> None:
+    digest = "sha256:" + hashlib.sha256(fetched).hexdigest()
+    if len(fetched) != ref.size or digest != ref.digest:
+        raise PermanentError(
+            Reason.DATA_UNAVAILABLE,
+            f"dataref {ref.uri}: found {len(fetched)} bytes, {digest}; the event promises {ref.size} bytes, {ref.digest}",
+        )
+
+
+def _explain(error: ValidationError, prefix: tuple[str, ...]) -> str:
+    details = error.errors(include_url=False)
+    lines = [_explain_one(detail, prefix) for detail in details[:_MOST_ERRORS]]
+    if len(details) > _MOST_ERRORS:
+        lines.append(f"and {len(details) - _MOST_ERRORS} more")
+    return "; ".join(lines)
+
+
+def _explain_one(detail: ErrorDetails, prefix: tuple[str, ...]) -> str:
+    path = ".".join(str(part) for part in (*prefix, *detail["loc"])) or "$"
+    rule = detail["msg"][:1].lower() + detail["msg"][1:]
+    if detail["type"] == "missing":
+        return f"{path}: is missing; a value is required"
+    return f"{path}: found {_found(detail['input'])}; {rule}"
+
+
+def _found(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    shown = repr(text) if isinstance(value, str) else text
+    return shown if len(shown) <= _MOST_FOUND else shown[:_MOST_FOUND] + "..."

@@ -1,0 +1,81 @@
+"""Every metric of the daemon, in one place. Labels come from closed sets, never from ids.
+
+`docs/metrics.md` lists them; a test fails when the two differ.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_LONG_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+_ATTEMPTS = (1, 2, 3, 4, 5, 8, 13)
+
+
+class Metrics:
+    """The instruments, registered with one registry. Rooms are given the instance; none is global."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+
+        self.events_received = self._counter("events_received", "Messages received, redeliveries included.", "queue")
+        self.event_outcomes = self._counter("event_outcomes", "Events that ended.", "type", "outcome", "reason")
+        self.event_duration = self._histogram(
+            "event_duration_seconds", "From receive to durable outcome.", _SECONDS, "type", "outcome"
+        )
+        self.event_queue_age = self._histogram(
+            "event_queue_age_seconds", "From send to first receive.", _LONG_SECONDS, "queue"
+        )
+        self.event_attempts = self._histogram("event_attempts", "Attempts that an event took.", _ATTEMPTS, "type")
+        self.handler_step_duration = self._histogram(
+            "handler_step_duration_seconds",
+            "One step of a handler, retries in place included.",
+            _SECONDS,
+            "type",
+            "step",
+        )
+        self.handler_retries = self._counter(
+            "handler_retries", "Attempts and steps that met a passing fault.", "type", "reason"
+        )
+        self.events_in_flight = self._gauge("events_in_flight", "Messages held, by phase.", "state")
+        self.events_waiting = self._gauge("events_waiting", "Events held that wait, by what for.", "why")
+        self.queue_depth = self._gauge("queue_depth", "Messages that the queue could hand out, roughly.", "queue")
+        self.queue_oldest_received_age = self._gauge(
+            "queue_oldest_received_age_seconds", "Age, since it was sent, of the oldest message held.", "queue"
+        )
+        self.lease_extensions = self._counter("lease_extensions", "Extensions of message visibility.", "result")
+        self.acks = self._counter("acks", "Dispositions carried out.", "disposition", "result")
+        self.receives = self._counter("receives", "Receive calls.", "queue", "result")
+        self.receivers = self._gauge("receivers", "Receivers at work.", "queue")
+        self.ledger_operation_duration = self._histogram(
+            "ledger_operation_duration_seconds",
+            "One operation of the ledger, durable.",
+            _SECONDS,
+            "operation",
+            "result",
+        )
+        self.ledger_records = self._gauge("ledger_records", "Rows of the ledger, by kind.", "kind")
+        self.reports_sent = self._counter("reports_sent", "Reports that the reports queue has taken.", "kind")
+        self.outbox_size = self._gauge("outbox_size", "Reports that wait to be sent.")
+        self.intake_paused = self._gauge("intake_paused", "1 while nothing is received.", "why")
+        self.platform_call_duration = self._histogram(
+            "platform_call_duration_seconds", "Calls to the cloud.", _SECONDS, "port", "operation", "code"
+        )
+        self.loop_lag = self._gauge("loop_lag_seconds", "How late the event loop was in the last check.")
+        self.progress_age = self._gauge("progress_age_seconds", "Since the loop last iterated.", "loop")
+        self.success_age = self._gauge(
+            "success_age_seconds", "Since the loop last did its work without an error.", "loop"
+        )
+        self.build_info = self._gauge("build_info", "1, labelled with what is running.", "version", "python")
+
+    def instruments(self) -> dict[str, MetricWrapperBase]:
+        """All instruments by attribute name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, MetricWrapperBase)}
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"agentd_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"agentd_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"agentd_{name}", text, labels, registry=self.registry, buckets=buckets)

@@ -1,0 +1,3 @@
+"""What each event means, as idempotent steps."""
+
+HANDLERS: tuple[object, ...] = ()
