@@ -12,7 +12,19 @@ from agentd.events.catalogue import (
 )
 from agentd.events.codec import Audience, Event, Malformed, UnknownType, attach, decode, encode
 from agentd.events.envelope import DataRef, Envelope
-from agentd.events.reports import ReportType, report_id
+from agentd.events.reports import (
+    Heartbeat,
+    OutcomeReport,
+    ProgressReport,
+    QueueState,
+    ReportEnvelope,
+    ReportType,
+    Timings,
+    WaitingWork,
+    moment,
+    report_id,
+    sequence_text,
+)
 
 __all__ = [
     "CATALOGUE",
@@ -22,16 +34,25 @@ __all__ = [
     "Envelope",
     "Event",
     "EventData",
+    "Heartbeat",
     "Malformed",
+    "OutcomeReport",
     "PackageCreate",
     "PackageDelete",
+    "ProgressReport",
     "ProjectCreate",
     "ProjectDelete",
+    "QueueState",
+    "ReportEnvelope",
     "ReportType",
     "Retention",
+    "Timings",
     "UnknownType",
+    "WaitingWork",
     "attach",
     "decode",
     "encode",
+    "moment",
     "report_id",
+    "sequence_text",
 ]

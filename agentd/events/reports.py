@@ -1,10 +1,26 @@
-"""Names and ids of what goes out to the control plane."""
+"""What goes out to the control plane: names, ids, envelope and data of reports, progress and heartbeats.
 
+Readers drop a report whose id they have seen, and one whose sequence is not above the last one of its subject.
+"""
+
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from agentd.core import OutcomeKind, Reason
+from agentd.events.envelope import MAX_SAFE_INTEGER
 
 # Random, fixed for ever: report ids of one event and epoch are the same whoever derives them.
 _REPORTS = UUID("8f0f5b0e-6f0c-4d5c-9a43-0c7f5b7f3a10")
+# Digits of MAX_SAFE_INTEGER: sequences of this width sort as text the way they count.
+_SEQUENCE_DIGITS = 16
+
+Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+Ordinal = Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ReportType(StrEnum):
@@ -23,3 +39,210 @@ class ReportType(StrEnum):
 def report_id(key: str, epoch: int) -> str:
     """The report's id: derived from the ledger's key of the event and its epoch, so that receivers can drop duplicates."""
     return str(uuid5(_REPORTS, f"{key}#{epoch}"))
+
+
+def sequence_text(sequence: int) -> str:
+    """The `sequence` attribute: padded with zeros, because CloudEvents wants it to sort as text."""
+    return f"{sequence:0{_SEQUENCE_DIGITS}d}"
+
+
+def moment(seconds: float) -> datetime:
+    """A time from seconds since the epoch, as the models below take it."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class _Outgoing(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ReportEnvelope(_Outgoing):
+    """Everything of an outgoing CloudEvent but its data. Attributes that are None are left out on the wire."""
+
+    specversion: Literal["1.0"] = "1.0"
+    """The CloudEvents version."""
+    id: str = Field(min_length=1)
+    """Unique per source. Of a report: derived from event and epoch, so that it is the same however often it is sent."""
+    source: str = Field(min_length=1)
+    """URI of the agent that reports."""
+    type: str = Field(min_length=1)
+    """What is reported."""
+    subject: str | None = Field(default=None, min_length=1)
+    """The subject of the event that is reported on; absent when the message did not say."""
+    time: AwareDatetime
+    """When it happened (RFC 3339): of a report, when the outcome was written down."""
+    datacontenttype: Literal["application/json"] = "application/json"
+    """The media type of `data`."""
+    dataschema: str | None = None
+    """URI of the JSON Schema of the whole report."""
+    tenantid: str
+    """The agent's tenant."""
+    clusterid: str
+    """The agent's cluster."""
+    sequence: str | None = Field(default=None, pattern=rf"^[0-9]{{{_SEQUENCE_DIGITS}}}$")
+    """CloudEvents extension: order within the subject, as text that sorts; the same number as in `data`."""
+    traceparent: str | None = None
+    """W3C trace context: the trace of the event goes on here."""
+    tracestate: str | None = None
+    """W3C trace context: the vendors' part."""
+
+
+class Timings(_Outgoing):
+    """When what happened (RFC 3339). Absent: it did not come to that."""
+
+    received_at: AwareDatetime | None = None
+    """The message was received."""
+    admitted_at: AwareDatetime | None = None
+    """The event was written down for the first time."""
+    started_at: AwareDatetime | None = None
+    """The first attempt of this epoch began."""
+    finished_at: AwareDatetime | None = None
+    """The outcome was written down."""
+
+
+class OutcomeReport(_Outgoing):
+    """How an event ended: full state, never a delta. Sent at least once per event and epoch."""
+
+    key: str
+    """The ledger's key: `event/<id>`, or `message/<transport id>` of a message that could not be trusted."""
+    event_id: str | None
+    """The event's id; null when the message did not say."""
+    event_type: str | None
+    """The event's type; null when the message did not say."""
+    subject: str | None
+    """The event's subject; null when the message did not say."""
+    generation: int | None
+    """The event's generation; null when the message did not say."""
+    digest: str | None = None
+    """Digest of the event as the agent read it."""
+    epoch: Ordinal
+    """1, and one more with each redrive."""
+    sequence: Ordinal
+    """Grows with every report of the subject: drop one that is not above the last."""
+    outcome: OutcomeKind
+    """The end of the event."""
+    changed: bool
+    """Whether any attempt had to do something."""
+    reason: Reason | None = None
+    """Why, from a closed set; null on success."""
+    help: str | None = None
+    """What to do about the reason."""
+    message: str = ""
+    """For people: names the object, what was found and what is allowed."""
+    step: str | None = None
+    """The step that failed."""
+    attempts: Count
+    """Attempts that this epoch took."""
+    timings: Timings
+    """When what happened."""
+    objects: tuple[str, ...] = ()
+    """What the event wrote to, for example `ecr:repository/team/app`."""
+    tenant_id: str
+    """The agent's tenant."""
+    cluster_id: str
+    """The agent's cluster."""
+    agent_version: str
+    """Version of the agent that ended the event."""
+
+
+class ProgressReport(_Outgoing):
+    """How far a running event is. Sent at most once; silence means nothing."""
+
+    event_id: str
+    """The event's id."""
+    event_type: str
+    """The event's type."""
+    subject: str
+    """The event's subject."""
+    generation: int
+    """The event's generation."""
+    epoch: Ordinal
+    """1, and one more with each redrive."""
+    attempt: Ordinal
+    """Counted from 1 in this epoch."""
+    sequence: Ordinal
+    """One of the subject's counter, for all progress of this attempt."""
+    number: Ordinal
+    """Order of the progress reports within the attempt."""
+    step: str
+    """The step that runs."""
+    step_number: Ordinal
+    """Its place among the steps, counted from 1."""
+    steps: Ordinal
+    """How many steps there are."""
+    message: str = ""
+    """For people."""
+    tenant_id: str
+    """The agent's tenant."""
+    cluster_id: str
+    """The agent's cluster."""
+    agent_version: str
+    """Version of the agent that works on it."""
+
+
+class QueueState(_Outgoing):
+    """One queue as the agent sees it. Counts are the queue's own and approximate; null: it did not answer."""
+
+    queue: str
+    """commands, dead-letters or reports."""
+    visible: Count | None = None
+    """Messages that it could hand out."""
+    in_flight: Count | None = None
+    """Messages that are handed out and not yet deleted."""
+    delayed: Count | None = None
+    """Messages that it holds back."""
+    oldest_received_age_s: Seconds | None = None
+    """Age, since it was sent, of the oldest message that this replica holds."""
+
+
+class WaitingWork(_Outgoing):
+    """Events that this replica holds and cannot go on with, for one reason."""
+
+    why: str
+    """What they wait for, from a closed set."""
+    count: Count
+    """How many."""
+    oldest_age_s: Seconds | None = None
+    """How long the longest of them has waited."""
+    example: str | None = None
+    """One of them, as `<event id>: <message>`."""
+
+
+class Heartbeat(_Outgoing):
+    """A replica's regular sign of life: what it is, and what it is busy with."""
+
+    replica: str
+    """The replica's id, unique per process."""
+    agent_version: str
+    """The agent's version."""
+    tenant_id: str
+    """The agent's tenant."""
+    cluster_id: str
+    """The agent's cluster."""
+    owner_id: str
+    """What marks objects as this agent's own."""
+    number: Ordinal
+    """Counts the heartbeats of this process."""
+    started_at: AwareDatetime
+    """When the process began."""
+    interval_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Seconds to the next heartbeat."""
+    draining: bool = False
+    """The replica is on its way out, and takes nothing more."""
+    queues: tuple[QueueState, ...] = ()
+    """The queues."""
+    oldest_work_age_s: Seconds | None = None
+    """Age of the oldest event admitted and not yet ended, over all replicas; null when there is none."""
+    open_events: Count | None = None
+    """Events admitted and not yet ended, over all replicas."""
+    outbox: Count | None = None
+    """Reports that wait to be sent, over all replicas."""
+    held: dict[str, Count] = Field(default_factory=dict)
+    """Messages that this replica holds, by phase: buffered, running, reporting, deleting."""
+    waiting: tuple[WaitingWork, ...] = ()
+    """What waits and why."""
+    paused: tuple[str, ...] = ()
+    """Why nothing is received at the moment; empty when something is."""
+    ailments: tuple[str, ...] = ()
+    """Why the replica is not live; empty when it is."""
+    event_types: tuple[str, ...] = ()
+    """The types that this agent can carry out."""
