@@ -1,0 +1,242 @@
+"""The child process of the emulated cloud: ministack behind a front that counts calls and shows faults.
+
+Started by `agentd.embedded.cloud`, never by hand. It listens on loopback, writes its port as one line to standard output
+when it is ready, and ends when its standard input does, so that it cannot outlive its parent.
+
+The front is aiohttp's server and not the emulator's own: only a server of ours can close a connection without an
+answer. The emulator's start-up hooks (containers, MQTT, init scripts) are left out; the services used here need none.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from agentd.embedded.calls import Call, Protocol, identify
+from agentd.embedded.faults import Fault, FaultBook, FaultKind
+
+# The shapes of the ASGI specification: free-form mappings.
+Message = MutableMapping[str, Any]
+Asgi = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+_MOST_COUNTED = 4096
+_OPEN_FILES = 8192
+_BACKLOG = 1024
+
+
+class Front:
+    """What stands between the clients and the emulator."""
+
+    def __init__(self, cloud: Asgi) -> None:
+        self._cloud = cloud
+        self._faults = FaultBook()
+        self._calls: Counter[tuple[str, str]] = Counter()
+
+    def application(self) -> web.Application:
+        """The control routes, and everything else to the emulator."""
+        app = web.Application(client_max_size=0)
+        app.router.add_get("/_embedded/ready", self._ready)
+        app.router.add_post("/_embedded/faults", self._inject)
+        app.router.add_get("/_embedded/faults", self._list_faults)
+        app.router.add_delete("/_embedded/faults", self._clear_faults)
+        app.router.add_get("/_embedded/calls", self._list_calls)
+        app.router.add_delete("/_embedded/calls", self._reset_calls)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        return app
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        return web.json_response({"ready": True})
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        try:
+            fault = Fault.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        return web.json_response({"id": self._faults.add(fault)})
+
+    async def _list_faults(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._faults.hits())
+
+    async def _clear_faults(self, request: web.Request) -> web.Response:
+        self._faults.clear(request.query.getall("id", None))
+        return web.json_response({})
+
+    async def _list_calls(self, _request: web.Request) -> web.Response:
+        return web.json_response([[*call, number] for call, number in sorted(self._calls.items())])
+
+    async def _reset_calls(self, _request: web.Request) -> web.Response:
+        self._calls.clear()
+        return web.json_response({})
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        raw_path, _, query = request.raw_path.partition("?")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.read()
+        call = identify(request.method, unquote(raw_path), query, headers, body)
+        self._count(call)
+        text = f"{request.raw_path}\n{body.decode('utf-8', errors='replace')}"
+        fault = self._faults.take(call.service, call.operation, text)
+        if fault is None:
+            return await self._relay(request, raw_path, query, body)
+        return await self._show(fault, call, request, lambda send: self._call(request, raw_path, query, body, send))
+
+    def _count(self, call: Call) -> None:
+        key = (call.service, call.operation)
+        self._calls[key if key in self._calls or len(self._calls) < _MOST_COUNTED else ("other", "other")] += 1
+
+    async def _show(
+        self,
+        fault: Fault,
+        call: Call,
+        request: web.Request,
+        carry_out: Callable[[Callable[[Message], Awaitable[None]]], Awaitable[None]],
+    ) -> web.StreamResponse:
+        await asyncio.sleep(fault.delay_s)
+        match fault.kind:
+            case FaultKind.ERROR:
+                return _error(fault, call)
+            case FaultKind.DROP_BEFORE:
+                return _hang_up(request)
+            case FaultKind.DROP_AFTER:
+                await carry_out(_discard)
+                return _hang_up(request)
+            case FaultKind.DELAY:
+                relay = _Relay(request)
+                await carry_out(relay.send)
+                return relay.response
+
+    async def _relay(self, request: web.Request, raw_path: str, query: str, body: bytes) -> web.StreamResponse:
+        relay = _Relay(request)
+        await self._call(request, raw_path, query, body, relay.send)
+        return relay.response
+
+    async def _call(
+        self, request: web.Request, raw_path: str, query: str, body: bytes, send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        scope: Message = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": unquote(raw_path),
+            "raw_path": raw_path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.lower(), value) for name, value in request.raw_headers],
+            "client": request.transport.get_extra_info("peername") if request.transport else None,
+        }
+        incoming: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return incoming.pop() if incoming else {"type": "http.disconnect"}
+
+        # A task of its own for each request: the emulator keeps account and region in context variables.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_run(self._cloud, scope, receive, send))
+
+
+class _Relay:
+    """Turns the emulator's ASGI messages into the answer to a request."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.response = web.StreamResponse(status=500)
+
+    async def send(self, message: Message) -> None:
+        """The emulator's `send`."""
+        if message["type"] == "http.response.start":
+            self.response = web.StreamResponse(status=message["status"])
+            for name, value in message["headers"]:
+                self.response.headers.add(name.decode("latin-1"), value.decode("latin-1"))
+            await self.response.prepare(self._request)
+            return
+        if message.get("body") and self._request.method != "HEAD":
+            await self.response.write(message["body"])
+        if not message.get("more_body", False):
+            await self.response.write_eof()
+
+
+async def _run(
+    cloud: Asgi,
+    scope: Message,
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    await cloud(scope, receive, send)
+
+
+async def _discard(_message: Message) -> None:
+    """The answer that gets lost."""
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=500)  # written to nobody: the connection is closed
+
+
+def _error(fault: Fault, call: Call) -> web.Response:
+    request_id = str(uuid4())
+    headers = {"x-amzn-RequestId": request_id, "x-amz-request-id": request_id}
+    if fault.retry_after_s is not None:
+        headers["Retry-After"] = str(fault.retry_after_s)
+    if call.protocol is Protocol.JSON:
+        text = json.dumps({"__type": fault.code, "message": fault.message})
+        return web.Response(status=fault.status, text=text, content_type="application/x-amz-json-1.1", headers=headers)
+    detail = f"<Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>"
+    if call.protocol is Protocol.QUERY:
+        text = f"<ErrorResponse><Error>{detail}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    else:
+        text = f"<Error>{detail}<RequestId>{request_id}</RequestId></Error>"
+    return web.Response(status=fault.status, text=text, content_type="text/xml", headers=headers)
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(0)  # nothing is kept, so nothing needs an orderly end
+
+
+def _allow_many_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _serve_forever(listener: socket.socket) -> None:
+    from ministack.app import app
+
+    runner = web.AppRunner(Front(app).application(), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+    print(listener.getsockname()[1], flush=True)  # noqa: T201 - what the parent waits for
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve on the loopback port given as the only argument (0: any)."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _allow_many_connections()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", int(sys.argv[1])))
+    # Before the import: the emulator reads it then, and puts it into queue URLs.
+    os.environ["GATEWAY_PORT"] = str(listener.getsockname()[1])
+    asyncio.run(_serve_forever(listener))
+
+
+if __name__ == "__main__":
+    main()
