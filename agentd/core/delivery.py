@@ -23,7 +23,7 @@ class Delivery:
     """A received message. Times are seconds since the epoch.
 
     `attributes` are the transport's string attributes. `dead_letter_epoch` is set on a message that comes back from the
-    dead-letter queue. `group` is the FIFO group, if any.
+    dead-letter queue. `group` is the FIFO group, if any. The queue drops the message at `retained_until`.
     """
 
     message_id: str
@@ -34,6 +34,7 @@ class Delivery:
     receive_count: int = 1
     group: str | None = None
     dead_letter_epoch: int | None = None
+    retained_until: float | None = None
     attributes: dict[str, str] = field(default_factory=dict)
     on_phase: Callable[[Phase], None] = field(default=lambda _phase: None, repr=False)
 

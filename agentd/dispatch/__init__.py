@@ -1,0 +1,8 @@
+"""From a decoded message to its outcome. Decides; the bus carries out."""
+
+from agentd.dispatch.config import DispatchConfig
+from agentd.dispatch.deps import Deps, Outlet, Ports
+from agentd.dispatch.dispatcher import Dispatcher
+from agentd.dispatch.registry import BadHandlers, load_handlers
+
+__all__ = ["BadHandlers", "Deps", "DispatchConfig", "Dispatcher", "Outlet", "Ports", "load_handlers"]

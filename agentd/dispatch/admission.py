@@ -1,0 +1,36 @@
+"""Whether an event may be carried out at all. Decided once, and recorded. Pure."""
+
+from agentd.core import Outcome, OutcomeKind, Reason
+from agentd.events import Audience, Event
+
+
+def decide(event: Event, audience: Audience, *, now: float) -> Outcome | None:
+    """Why the event is rejected, or None when it is admitted."""
+    envelope = event.envelope
+    if envelope.tenantid != audience.tenant_id:
+        return _rejected(
+            Reason.WRONG_AUDIENCE, f"tenantid: found {envelope.tenantid}; this agent serves tenant {audience.tenant_id}"
+        )
+    if envelope.clusterid != audience.cluster_id:
+        return _rejected(
+            Reason.WRONG_AUDIENCE,
+            f"clusterid: found {envelope.clusterid}; this agent serves cluster {audience.cluster_id}",
+        )
+    if envelope.expirytime is not None and envelope.expirytime.timestamp() < now:
+        return _rejected(Reason.EXPIRED, f"expirytime: {envelope.expirytime.isoformat()} has passed")
+    return _cannot_yet(event)
+
+
+def _cannot_yet(event: Event) -> Outcome | None:
+    # Carrying out for real what was asked for as a dry run would be the worst of answers.
+    if event.envelope.planhash is not None:
+        return _rejected(
+            Reason.UNSUPPORTED, "planhash: this version makes no plans, so it cannot hold the event to one"
+        )
+    if event.data is not None and event.data.plan:
+        return _rejected(Reason.UNSUPPORTED, f"data.plan: this version cannot plan {event.envelope.type}")
+    return None
+
+
+def _rejected(reason: Reason, message: str) -> Outcome:
+    return Outcome(OutcomeKind.REJECTED, reason=reason, message=message)

@@ -1,0 +1,116 @@
+"""One attempt at an event: run its handler under a deadline, and say how it went. Never raises but for cancellation."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agentd.core import (
+    AgentError,
+    Handler,
+    LeaseLost,
+    NotReady,
+    PermanentError,
+    Preempted,
+    Reason,
+    TransientError,
+)
+from agentd.dispatch.context import RunContext
+from agentd.dispatch.deps import Deps
+from agentd.dispatch.leases import Lease
+from agentd.events import EventData
+from agentd.telemetry import get_logger
+
+log = get_logger("dispatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The world is as the event asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A fault. `final`: no further attempt can help."""
+
+    reason: Reason
+    message: str
+    step: str | None
+    final: bool
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """Nobody is to blame: something else comes first."""
+
+    reason: Reason
+    message: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease is gone: say nothing, write nothing."""
+
+    message: str
+
+
+AttemptResult = Done | Failed | PutOff | Lost
+
+
+async def run_attempt(
+    deps: Deps, handler: Handler, context: RunContext, data: EventData, lease: Lease
+) -> AttemptResult:
+    """Run the handler once. Losing the lease cuts it short."""
+    try:
+        async with asyncio.timeout(handler.timeout_s) as scope:
+            with _cut_by(lease, scope):
+                await handler.run(context, data)
+        lease.check()
+    except TimeoutError as error:
+        return _cut_short(error, handler, context, lease, deadline_passed=scope.expired())
+    except AgentError as error:
+        return _classify(error, context)
+    except Exception as error:
+        # A defect, or an SDK's own exception that an adapter let through: it may pass, so it is worth the attempts left.
+        log.exception("attempt.unexpected_error", step=context.current_step)
+        return Failed(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", context.current_step, final=False)
+    return Done()
+
+
+@contextmanager
+def _cut_by(lease: Lease, scope: asyncio.Timeout) -> Iterator[None]:
+    lease.scope = scope
+    try:
+        lease.check()
+        yield
+    finally:
+        lease.scope = None
+
+
+def _cut_short(
+    error: TimeoutError, handler: Handler, context: RunContext, lease: Lease, *, deadline_passed: bool
+) -> AttemptResult:
+    if lease.lost:
+        return Lost("the lease was lost in the middle of the attempt")
+    if deadline_passed:
+        message = f"not finished within {handler.timeout_s:g} s"
+        return Failed(Reason.TIMED_OUT, message, context.current_step, final=False)
+    return Failed(Reason.UNAVAILABLE, f"a call timed out: {error}", context.current_step, final=False)
+
+
+def _classify(error: AgentError, context: RunContext) -> AttemptResult:
+    match error:
+        case LeaseLost():
+            return Lost(error.message)
+        case Preempted():
+            return PutOff(error.reason, error.message, 0.0)
+        case NotReady(retry_after=retry_after):
+            return PutOff(error.reason, error.message, retry_after)
+        case PermanentError():
+            return Failed(error.reason, error.message, context.current_step, final=True)
+        case TransientError(retry_after=retry_after):
+            return Failed(error.reason, error.message, context.current_step, final=False, retry_after=retry_after)
+        case _:
+            return Failed(error.reason, error.message, context.current_step, final=False)

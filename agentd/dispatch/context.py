@@ -1,0 +1,120 @@
+"""What a handler is given while it runs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from agentd.core import Handler, Preempted, Subject, TransientError
+from agentd.dispatch.deps import Deps
+from agentd.dispatch.fence import LedgerFence
+from agentd.dispatch.leases import Lease
+from agentd.dispatch.retries import retry_in_place
+from agentd.events import Event
+from agentd.ledger import Claimed
+
+P = TypeVar("P")
+Json = Any  # a step's result, in the handler's own shape
+
+
+class RunContext:
+    """Implements `agentd.core.Context` for one attempt."""
+
+    def __init__(
+        self,
+        deps: Deps,
+        *,
+        handler: Handler,
+        event: Event,
+        claimed: Claimed,
+        lease: Lease,
+        newer_delete_waits: Callable[[], bool],
+    ) -> None:
+        self._deps = deps
+        self._handler = handler
+        self._event = event
+        self._claimed = claimed
+        self._lease = lease
+        self._fence = LedgerFence(
+            lease,
+            deps.ledger,
+            deps.runtime,
+            event_id=event.envelope.id,
+            generation=event.envelope.generation,
+            owner_id=deps.owner_id,
+            margin_s=deps.config.fence_margin_s,
+        )
+        self._newer_delete_waits = newer_delete_waits
+        self._journal = dict(claimed.journal)
+        self.current_step: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The event's subject."""
+        return self._claimed.claim.subject
+
+    @property
+    def generation(self) -> int:
+        """The event's generation."""
+        return self._fence.generation
+
+    @property
+    def fence(self) -> LedgerFence:
+        """The right to write."""
+        return self._fence
+
+    def port(self, kind: type[P]) -> P:
+        """The adapter behind a port."""
+        return self._deps.ports.get(kind)
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
+        """Do a declared step, or return what an earlier attempt recorded for it."""
+        if name not in self._handler.steps:
+            raise ValueError(f"{self._handler.event.__name__} declares no step {name!r}")
+        if name in self._journal:
+            return self._journal[name]
+        self._boundary()
+        self.current_step = name
+        self.progress("")
+        with self._deps.metrics.handler_step_duration.labels(self._handler.event.type, name).time():
+            result = await self._persistently(work)
+        self._journal[name] = result
+        self._lease.accept(
+            await self._deps.ledger.record_step(self._claimed.claim, name, result, now=self._deps.runtime.now()),
+        )
+        self.current_step = None
+        return result
+
+    def progress(self, message: str) -> None:
+        """Say how far the current step is."""
+        if self.current_step is not None:
+            steps = self._handler.steps
+            self._deps.outlet.progress(
+                self._event,
+                self._claimed,
+                step=self.current_step,
+                number=steps.index(self.current_step) + 1,
+                of=len(steps),
+                message=message,
+            )
+
+    def _boundary(self) -> None:
+        self._lease.check()
+        if self._lease.preempted or self._newer_delete_waits():
+            raise Preempted(f"a newer delete of {self.subject} goes first")
+
+    async def _persistently(self, work: Callable[[], Awaitable[Json]]) -> Json:
+        try:
+            return await work()
+        except TransientError as error:
+            self._count(error)
+            return await retry_in_place(
+                work,
+                error,
+                self._deps.runtime,
+                budget_s=self._deps.config.step_retry_s,
+                cap_s=self._deps.config.step_retry_cap_s,
+                on_failure=self._count,
+            )
+
+    def _count(self, error: TransientError) -> None:
+        self._deps.metrics.handler_retries.labels(self._handler.event.type, error.reason.value).inc()
+        self.progress(f"{error.reason.value}, trying again: {error.message}")

@@ -1,0 +1,156 @@
+"""How a delivery ends: outcome and report made durable, report sent, disposition told."""
+
+import asyncio
+from dataclasses import dataclass
+
+from agentd.core import (
+    DeadLetter,
+    Defer,
+    Delete,
+    Delivery,
+    Disposition,
+    Outcome,
+    OutcomeKind,
+    Phase,
+    Reason,
+)
+from agentd.dispatch.deps import Deps
+from agentd.events import Event, Malformed, report_id
+from agentd.ledger import Claim, Ending, Record, RecordState, Waiting
+from agentd.telemetry import get_logger
+
+log = get_logger("dispatch")
+
+
+def disposition_of(record: Record) -> Disposition:
+    """What becomes of every delivery of a finished event: the same each time, which is how duplicates end."""
+    outcome = record.outcome
+    if outcome is None:
+        raise ValueError(f"{record.key} is not finished")
+    if outcome.dead_letters:
+        return DeadLetter(
+            record.key, record.epoch, outcome.kind, outcome.reason or Reason.INTERNAL_ERROR, outcome.message
+        )
+    return Delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """Writes ends down and sees their reports off."""
+
+    deps: Deps
+
+    async def reject_message(self, delivery: Delivery, error: Malformed) -> Disposition:
+        """End a message that is no event, under the transport's id: a forged event must not burn a genuine one's."""
+        key = f"message/{delivery.message_id}"
+        known = {name: value for name, value in error.attributes.items() if isinstance(value, str)}
+        record = await self.deps.ledger.finish(
+            Ending(
+                key=key,
+                epoch=1,
+                outcome=Outcome(OutcomeKind.REJECTED, reason=error.reason, message=error.message),
+                report_id=report_id(key, 1),
+                now=self.deps.runtime.now(),
+                event_id=known.get("id"),
+                type=known.get("type"),
+                subject=known.get("subject", ""),
+                event=delivery.body,
+            )
+        )
+        return await self.conclude(delivery, record)
+
+    async def reject_event(self, delivery: Delivery, event: Event, outcome: Outcome) -> Disposition:
+        """End an event that is not admitted, under its own id."""
+        envelope = event.envelope
+        record = await self.deps.ledger.finish(
+            Ending(
+                key=event.key,
+                epoch=1,
+                outcome=outcome,
+                report_id=report_id(event.key, 1),
+                now=self.deps.runtime.now(),
+                event_id=envelope.id,
+                digest=event.digest,
+                type=envelope.type,
+                subject=envelope.subject,
+                generation=envelope.generation,
+                event=event.text,
+            )
+        )
+        return await self.conclude(delivery, record)
+
+    async def finish(
+        self, delivery: Delivery, record: Record, outcome: Outcome, *, claim: Claim | None = None, deletes: bool = False
+    ) -> Disposition:
+        """End an admitted event. Raises LeaseLost when the claim's lease is over."""
+        finished = await self.deps.ledger.finish(
+            Ending(
+                key=record.key,
+                epoch=record.epoch,
+                outcome=outcome,
+                report_id=report_id(record.key, record.epoch),
+                now=self.deps.runtime.now(),
+                claim=claim,
+                deletes=deletes,
+            )
+        )
+        return await self.conclude(delivery, finished)
+
+    async def repeat(self, delivery: Delivery, record: Record) -> Disposition:
+        """End a delivery of an event that is finished already: the same report and the same disposition again."""
+        await self.deps.ledger.repeat_report(record.key, now=self.deps.runtime.now())
+        log.info("event.duplicate", outcome=record.outcome and record.outcome.kind.value, epoch=record.epoch)
+        return await self._report(delivery, record)
+
+    async def conclude(self, delivery: Delivery, record: Record) -> Disposition:
+        """Count and log a new end, send its report, and tell the disposition."""
+        self._observe(delivery, record)
+        return await self._report(delivery, record)
+
+    async def put_off(
+        self, delivery: Delivery, record: Record, *, why: str, message: str, delay_s: float
+    ) -> Disposition:
+        """Give the message back without blame; the end comes when the wait would outlive expiry or retention."""
+        now = self.deps.runtime.now()
+        limit = record.expires_at or record.admitted_at + self.deps.config.default_expiry_s
+        if delivery.retained_until is not None:
+            limit = min(limit, delivery.retained_until)
+        if now + delay_s > limit:
+            outcome = Outcome(OutcomeKind.FAILED, reason=Reason.DEFERRED_TOO_LONG, message=f"waited in vain: {message}")
+            return await self.finish(delivery, record, outcome)
+        await self.deps.ledger.wait(record.key, Waiting(why, message, now + delay_s), now=now)
+        log.info("event.deferred", why=why, detail=message, delay_s=round(delay_s, 3))
+        return Defer(delay_s)
+
+    async def _report(self, delivery: Delivery, record: Record) -> Disposition:
+        delivery.enter(Phase.REPORTING)
+        try:
+            async with asyncio.timeout(self.deps.config.report_wait_s):
+                await self.deps.outlet.deliver(record)
+        except TimeoutError:
+            # The report is safe in the outbox; a later delivery of the message finds the event finished.
+            log.warning("report.delayed", waited_s=self.deps.config.report_wait_s)
+            return Defer(self.deps.config.defer_max_s)
+        return disposition_of(record)
+
+    def _observe(self, delivery: Delivery, record: Record) -> None:
+        outcome = record.outcome
+        if outcome is None or record.state is not RecordState.FINISHED:
+            raise ValueError(f"{record.key} is not finished")
+        known_type = record.type if record.type in self.deps.handlers else "unknown"
+        reason = outcome.reason.value if outcome.reason else ""
+        metrics = self.deps.metrics
+        metrics.event_outcomes.labels(known_type, outcome.kind.value, reason).inc()
+        metrics.event_duration.labels(known_type, outcome.kind.value).observe(
+            max(0.0, self.deps.runtime.now() - delivery.received_at)
+        )
+        metrics.event_attempts.labels(known_type).observe(record.attempts)
+        log.info(
+            "event.finished",
+            outcome=outcome.kind.value,
+            reason=reason,
+            changed=record.changed,
+            attempts=record.attempts,
+            step=outcome.step,
+            detail=outcome.message,
+        )

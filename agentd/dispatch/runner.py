@@ -1,0 +1,204 @@
+"""From an event's turn to its end: claim, attempt, and what follows from either."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import assert_never
+
+from agentd.core import (
+    Defer,
+    Delivery,
+    Disposition,
+    Handler,
+    LeaseLost,
+    Outcome,
+    OutcomeKind,
+    Phase,
+    Reason,
+    Retry,
+)
+from agentd.dispatch.attempt import Done, Failed, Lost, PutOff, run_attempt
+from agentd.dispatch.context import RunContext
+from agentd.dispatch.deps import Deps
+from agentd.dispatch.endings import Endings
+from agentd.dispatch.lanes import Lanes
+from agentd.dispatch.leases import Lease, LeaseKeeper
+from agentd.dispatch.obstacles import FinalObstacle, outcome_of
+from agentd.dispatch.retries import attempt_delay_s, waiting_delay_s
+from agentd.events import Event, EventData
+from agentd.ledger import (
+    Claimed,
+    ClaimRequest,
+    Finished,
+    Held,
+    NameTaken,
+    Record,
+    Waiting,
+)
+from agentd.telemetry import get_logger
+
+log = get_logger("dispatch")
+
+Obstacle = FinalObstacle | Held | Finished
+
+_RELEASE_WAIT_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One admitted delivery on its way."""
+
+    delivery: Delivery
+    event: Event
+    record: Record
+    started: float | None = None
+    context: RunContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Claims and runs events whose turn it is."""
+
+    deps: Deps
+    lanes: Lanes
+    leases: LeaseKeeper
+    endings: Endings
+
+    async def run(self, work: Work, data: EventData) -> Disposition:
+        """Claim the event, run its handler, and bring it to its disposition."""
+        handler = self.deps.handlers.get(work.event.envelope.type)
+        if handler is None:
+            message = f"no handler for {work.event.envelope.type} is installed"
+            outcome = Outcome(OutcomeKind.REJECTED, reason=Reason.UNSUPPORTED, message=message)
+            return await self.endings.finish(work.delivery, work.record, outcome)
+        asked_at = self.deps.runtime.monotonic()
+        request = self._request(work, handler, data)
+        result = await self.deps.ledger.claim(request)
+        if not isinstance(result, Claimed):
+            return await self._not_claimed(work, result)
+        with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, until_wall=request.until) as lease:
+            return await self._attempt(work, handler, result, lease, data)
+
+    async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Disposition:
+        """Give the event back without blame, for longer the longer it has waited."""
+        config = self.deps.config
+        delay_s = waiting_delay_s(
+            self.deps.runtime.now() - work.record.admitted_at,
+            least_s=config.defer_min_s,
+            most_s=config.defer_max_s,
+            retry_after=retry_after,
+        )
+        return await self.endings.put_off(work.delivery, work.record, why=why, message=message, delay_s=delay_s)
+
+    def _request(self, work: Work, handler: Handler, data: EventData) -> ClaimRequest:
+        now = self.deps.runtime.now()
+        return ClaimRequest(
+            key=work.record.key,
+            epoch=work.record.epoch,
+            event_id=work.event.envelope.id,
+            subject=work.event.subject,
+            generation=work.event.envelope.generation,
+            facets=data.facets,
+            creates=data.creates,
+            deletes=data.deletes,
+            names=data.names(),
+            locks=data.locks(),
+            desired=data.desired(),
+            replica=self.deps.replica,
+            max_attempts=handler.retry.max_attempts,
+            now=now,
+            until=now + self.leases.lease_s,
+        )
+
+    async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Disposition:
+        match obstacle:
+            case Held(until=until, by_replica=replica, subject=subject):
+                wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
+                return await self.put_off(work, "lease", f"{subject} is held by replica {replica}", wait_s)
+            case NameTaken(deleting=True, by_subject=other, name=name):
+                return await self.put_off(work, "name", f"the name {name} is not free before {other} is deleted")
+            case Finished(record=record):
+                return await self.endings.repeat(work.delivery, record)
+            case _:
+                return await self.endings.finish(work.delivery, work.record, outcome_of(obstacle, work.event))
+
+    async def _attempt(
+        self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData
+    ) -> Disposition:
+        subject, generation = work.event.subject, work.event.envelope.generation
+        work.context = RunContext(
+            self.deps,
+            handler=handler,
+            event=work.event,
+            claimed=claimed,
+            lease=lease,
+            newer_delete_waits=lambda: self.lanes.newer_delete_waits(subject, generation),
+        )
+        work.started = self.deps.runtime.monotonic()
+        work.delivery.enter(Phase.RUNNING)
+        try:
+            result = await run_attempt(self.deps, handler, work.context, data, lease)
+        except asyncio.CancelledError:
+            # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
+            await self._release_quickly(claimed)
+            raise
+        match result:
+            case Done():
+                return await self._succeeded(work, claimed, deletes=data.deletes)
+            case Failed():
+                return await self._failed(work, handler, claimed, result)
+            case PutOff():
+                return await self._deferred(work, claimed, result)
+            case Lost(message=message):
+                log.warning("attempt.lease_lost", detail=message)
+                return Defer(self.deps.config.defer_min_s)
+            case _:
+                assert_never(result)
+
+    async def _succeeded(self, work: Work, claimed: Claimed, *, deletes: bool) -> Disposition:
+        return await self._finish_claimed(work, claimed, Outcome(OutcomeKind.SUCCEEDED), deletes=deletes)
+
+    async def _failed(self, work: Work, handler: Handler, claimed: Claimed, failure: Failed) -> Disposition:
+        if failure.final:
+            outcome = Outcome(OutcomeKind.FAILED, reason=failure.reason, message=failure.message, step=failure.step)
+            return await self._finish_claimed(work, claimed, outcome)
+        if claimed.attempt >= handler.retry.max_attempts:
+            message = f"{claimed.attempt} attempts; the last: {failure.reason.value}: {failure.message}"
+            outcome = Outcome(OutcomeKind.FAILED, reason=Reason.ATTEMPTS_EXHAUSTED, message=message, step=failure.step)
+            return await self._finish_claimed(work, claimed, outcome)
+        runtime = self.deps.runtime
+        delay_s = attempt_delay_s(handler.retry, claimed.attempt, runtime, failure.retry_after)
+        waiting = Waiting("retry", f"attempt {claimed.attempt}: {failure.message}", runtime.now() + delay_s)
+        await self.deps.ledger.release(
+            claimed.claim, error=f"{failure.reason.value}: {failure.message}", waiting=waiting, now=runtime.now()
+        )
+        self.deps.metrics.handler_retries.labels(handler.event.type, failure.reason.value).inc()
+        log.warning(
+            "attempt.failed",
+            attempt=claimed.attempt,
+            step=failure.step,
+            reason=failure.reason.value,
+            detail=failure.message,
+            delay_s=round(delay_s, 3),
+        )
+        return Retry(delay_s)
+
+    async def _deferred(self, work: Work, claimed: Claimed, put_off: PutOff) -> Disposition:
+        await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())
+        return await self.put_off(work, put_off.reason.value, put_off.message, put_off.retry_after)
+
+    async def _finish_claimed(
+        self, work: Work, claimed: Claimed, outcome: Outcome, *, deletes: bool = False
+    ) -> Disposition:
+        try:
+            return await self.endings.finish(work.delivery, work.record, outcome, claim=claimed.claim, deletes=deletes)
+        except LeaseLost as error:
+            log.warning("attempt.lease_lost", detail=error.message)
+            return Defer(self.deps.config.defer_min_s)
+
+    async def _release_quickly(self, claimed: Claimed) -> None:
+        try:
+            async with asyncio.timeout(_RELEASE_WAIT_S):
+                await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())
+        except Exception as error:
+            # The lease then ends by itself.
+            log.warning("lease.not_released", subject=str(claimed.claim.subject), error=str(error))
