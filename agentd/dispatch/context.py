@@ -44,6 +44,7 @@ class RunContext:
         )
         self._newer_delete_waits = newer_delete_waits
         self._journal = dict(claimed.journal)
+        self._told = 0
         self.current_step: str | None = None
 
     @property
@@ -87,9 +88,11 @@ class RunContext:
         """Say how far the current step is."""
         if self.current_step is not None:
             steps = self._handler.steps
+            self._told += 1
             self._deps.outlet.progress(
                 self._event,
                 self._claimed,
+                order=self._told,
                 step=self.current_step,
                 number=steps.index(self.current_step) + 1,
                 of=len(steps),

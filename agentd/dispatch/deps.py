@@ -37,8 +37,10 @@ class Outlet(Protocol):
         """Returns once the reports queue has taken the report of a finished record. Cancel it to stop waiting."""
         ...
 
-    def progress(self, event: Event, claimed: Claimed, *, step: str, number: int, of: int, message: str) -> None:
-        """Step `number` of `of` is under way. Never blocks; only the newest of an event need go out."""
+    def progress(
+        self, event: Event, claimed: Claimed, *, order: int, step: str, number: int, of: int, message: str
+    ) -> None:
+        """Step `number` of `of` is under way; `order` counts within the attempt. Never blocks; only the newest need go out."""
         ...
 
 

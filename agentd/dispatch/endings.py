@@ -1,7 +1,7 @@
 """How a delivery ends: outcome and report made durable, report sent, disposition told."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentd.core import (
     DeadLetter,
@@ -20,6 +20,9 @@ from agentd.ledger import Claim, Ending, Record, RecordState, Waiting
 from agentd.telemetry import get_logger
 
 log = get_logger("dispatch")
+
+# A provider's error text may be long; reports and attributes have limits.
+_MOST_MESSAGE = 2000
 
 
 def disposition_of(record: Record) -> Disposition:
@@ -87,7 +90,7 @@ class Endings:
             Ending(
                 key=record.key,
                 epoch=record.epoch,
-                outcome=outcome,
+                outcome=replace(outcome, message=outcome.message[:_MOST_MESSAGE]),
                 report_id=report_id(record.key, record.epoch),
                 now=self.deps.runtime.now(),
                 claim=claim,

@@ -1,0 +1,153 @@
+"""From records to outgoing CloudEvents. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agentd.events import Audience, Event, Malformed, decode, encode, report_id
+from agentd.events.reports import (
+    Heartbeat,
+    OutcomeReport,
+    ProgressReport,
+    ReportEnvelope,
+    ReportType,
+    Timings,
+    moment,
+    sequence_text,
+)
+from agentd.ledger import Claimed, Record
+from agentd.reports.outbound import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports."""
+
+    source: str
+    audience: Audience
+    owner_id: str
+    replica: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The newest step of a running event."""
+
+    event: Event
+    claimed: Claimed
+    order: int
+    step: str
+    step_number: int
+    steps: int
+    message: str
+
+
+def outcome_message(identity: Identity, record: Record) -> Message:
+    """The report of a finished record. ValueError when it is not finished."""
+    outcome = record.outcome
+    if outcome is None or record.finished_at is None or record.sequence is None:
+        raise ValueError(f"{record.key} is not finished")
+    report = OutcomeReport(
+        key=record.key,
+        event_id=record.event_id,
+        event_type=record.type,
+        subject=record.subject or None,
+        generation=record.generation,
+        digest=record.digest,
+        epoch=record.epoch,
+        sequence=record.sequence,
+        outcome=outcome.kind,
+        changed=record.changed,
+        reason=outcome.reason,
+        help=outcome.reason.help if outcome.reason else None,
+        message=outcome.message,
+        step=outcome.step,
+        attempts=record.attempts,
+        timings=Timings(
+            admitted_at=moment(record.admitted_at),
+            started_at=None if record.started_at is None else moment(record.started_at),
+            finished_at=moment(record.finished_at),
+        ),
+        objects=record.objects,
+        tenant_id=identity.audience.tenant_id,
+        cluster_id=identity.audience.cluster_id,
+        agent_version=identity.version,
+    )
+    # A message that was not even verified may claim any type and subject; its report is filed under the message's own.
+    trusted = record.key.startswith("event/") and record.type is not None
+    envelope = ReportEnvelope(
+        id=report_id(record.key, record.epoch),
+        source=identity.source,
+        type=ReportType.of(record.type) if trusted and record.type else ReportType.MESSAGE_REJECTED,
+        subject=record.subject if trusted else record.key,
+        time=moment(record.finished_at),
+        tenantid=identity.audience.tenant_id,
+        clusterid=identity.audience.cluster_id,
+        sequence=sequence_text(record.sequence),
+        **_trace(record.event if trusted else None),
+    )
+    return _message(envelope, report.model_dump(mode="json"), group=envelope.subject or record.key)
+
+
+def progress_message(identity: Identity, progress: Progress, *, new_id: str, now: float) -> Message:
+    """How far a running event is."""
+    envelope, claimed = progress.event.envelope, progress.claimed
+    report = ProgressReport(
+        event_id=envelope.id,
+        event_type=envelope.type,
+        subject=envelope.subject,
+        generation=envelope.generation,
+        epoch=claimed.claim.epoch,
+        attempt=claimed.attempt,
+        sequence=claimed.sequence,
+        number=progress.order,
+        step=progress.step,
+        step_number=progress.step_number,
+        steps=progress.steps,
+        message=progress.message,
+        tenant_id=identity.audience.tenant_id,
+        cluster_id=identity.audience.cluster_id,
+        agent_version=identity.version,
+    )
+    outgoing = ReportEnvelope(
+        id=new_id,
+        source=identity.source,
+        type=ReportType.PROGRESS,
+        subject=envelope.subject,
+        time=moment(now),
+        tenantid=identity.audience.tenant_id,
+        clusterid=identity.audience.cluster_id,
+        sequence=sequence_text(claimed.sequence),
+        traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
+    )
+    return _message(outgoing, report.model_dump(mode="json"), group=envelope.subject)
+
+
+def heartbeat_message(identity: Identity, heartbeat: Heartbeat, *, new_id: str, now: float) -> Message:
+    """A sign of life."""
+    subject = f"agent/{identity.replica}"
+    envelope = ReportEnvelope(
+        id=new_id,
+        source=identity.source,
+        type=ReportType.HEARTBEAT,
+        subject=subject,
+        time=moment(now),
+        tenantid=identity.audience.tenant_id,
+        clusterid=identity.audience.cluster_id,
+    )
+    return _message(envelope, heartbeat.model_dump(mode="json"), group=subject)
+
+
+def _trace(event_text: str | None) -> Mapping[str, str | None]:
+    if event_text is None:
+        return {}
+    try:
+        envelope = decode(event_text).envelope
+    except Malformed:
+        return {}
+    return {"traceparent": envelope.traceparent, "tracestate": envelope.tracestate}
+
+
+def _message(envelope: ReportEnvelope, data: Mapping[str, object], *, group: str) -> Message:
+    return Message(id=envelope.id, group=group, body=encode(envelope.model_dump(mode="json"), data))

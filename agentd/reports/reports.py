@@ -1,0 +1,212 @@
+"""The outbox: what must be told goes out at least once, in batches, whatever the reports queue does meanwhile.
+
+A replica sends what it finished itself at once, and now and then looks into the ledger for what a stopped one left
+behind. Progress and heartbeats go out when they can; a lost one is made up for by the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from agentd.core import AgentError, RetryPolicy, Runtime
+from agentd.events import Event, report_id
+from agentd.events.reports import Heartbeat
+from agentd.ledger import Claimed, Ledger, Record
+from agentd.reports.config import ReportsConfig
+from agentd.reports.outbound import Message, Outbound
+from agentd.reports.render import Identity, Progress, heartbeat_message, outcome_message, progress_message
+from agentd.telemetry import Health, Metrics, get_logger
+
+log = get_logger("reports")
+
+
+@dataclass(slots=True)
+class _Pending:
+    message: Message
+    sent: asyncio.Future[None]
+
+
+class Reports:
+    """Implements the dispatcher's outlet. `run` must be running for anything to go out.
+
+    `on_full` is told True when the outbox has reached its limit, and False when half of it is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        ledger: Ledger,
+        outbound: Outbound,
+        heartbeat: Callable[[int], Awaitable[Heartbeat]],
+        on_full: Callable[[bool], None],
+        runtime: Runtime,
+        metrics: Metrics,
+        health: Health,
+        config: ReportsConfig,
+    ) -> None:
+        self._identity = identity
+        self._ledger = ledger
+        self._outbound = outbound
+        self._heartbeat = heartbeat
+        self._on_full = on_full
+        self._runtime = runtime
+        self._metrics = metrics
+        self._config = config
+        self._pending: dict[str, _Pending] = {}
+        self._progress: dict[str, Progress] = {}
+        self._wake = asyncio.Event()
+        self._full = False
+        self._backoff = RetryPolicy(base_s=config.retry_base_s, cap_s=config.retry_cap_s)
+        self._outbox_pulse = health.pulse("outbox", late_after_s=60.0 + config.retry_cap_s)
+        self._sweep_pulse = health.pulse("outbox-sweep", late_after_s=60.0 + config.sweep_interval_s)
+        self._progress_pulse = health.pulse("progress", late_after_s=60.0 + config.progress_interval_s)
+        self._heartbeat_pulse = health.pulse("heartbeat", late_after_s=60.0 + config.heartbeat_interval_s)
+
+    async def deliver(self, record: Record) -> None:
+        """Returns once the reports queue has taken the record's report and the ledger knows it."""
+        await asyncio.shield(self._enqueue(record).sent)
+
+    def progress(
+        self, event: Event, claimed: Claimed, *, order: int, step: str, number: int, of: int, message: str
+    ) -> None:
+        """Keep the newest progress of an event, to be sent with the next batch."""
+        self._progress[event.key] = Progress(event, claimed, order, step, number, of, message)
+
+    async def run(self) -> None:
+        """Send for ever."""
+        async with asyncio.TaskGroup() as group:
+            self._runtime.spawn(group, self._send_reports(), "outbox")
+            self._runtime.spawn(group, self._sweep_outbox(), "outbox-sweep")
+            self._runtime.spawn(group, self._send_progress(), "progress")
+            self._runtime.spawn(group, self._send_heartbeats(), "heartbeat")
+
+    async def flush(self) -> None:
+        """Returns when nothing is waiting to be sent in this process."""
+        while self._pending:
+            await asyncio.wait([pending.sent for pending in self._pending.values()])
+
+    # -- outcomes ------------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, record: Record) -> _Pending:
+        identifier = report_id(record.key, record.epoch)
+        pending = self._pending.get(identifier)
+        if pending is None:
+            message = outcome_message(self._identity, record)
+            pending = _Pending(message, asyncio.get_running_loop().create_future())
+            self._pending[identifier] = pending
+            self._wake.set()
+        return pending
+
+    async def _send_reports(self) -> None:
+        failures = 0
+        while True:
+            self._outbox_pulse.beat()
+            if not self._pending:
+                await self._wait_for_work()
+                continue
+            batch = [pending.message for pending in list(self._pending.values())[: self._config.batch]]
+            if await self._send_batch(batch):
+                failures = 0
+                self._outbox_pulse.succeeded()
+            else:
+                failures += 1
+                await self._runtime.sleep(self._runtime.full_jitter(self._backoff.ceiling_s(failures)))
+
+    async def _wait_for_work(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(30):
+                await self._wake.wait()
+        except TimeoutError:
+            self._outbox_pulse.succeeded()
+
+    async def _send_batch(self, batch: Sequence[Message]) -> bool:
+        """Whether everything went out. What did not goes behind the rest, so that one bad report holds up nobody."""
+        try:
+            answers = await self._outbound.send(batch)
+            taken = [message.id for message, problem in zip(batch, answers, strict=True) if problem is None]
+            if taken:
+                await self._ledger.sent(taken)
+        except AgentError as error:
+            log.warning("reports.not_sent", reports=len(batch), error=error.message)
+            return False
+        self._metrics.reports_sent.labels("outcome").inc(len(taken))
+        for identifier in taken:
+            pending = self._pending.pop(identifier)
+            if not pending.sent.done():
+                pending.sent.set_result(None)
+        for message, problem in zip(batch, answers, strict=True):
+            if problem is not None:
+                log.error("report.refused", report_id=message.id, error=problem)
+                self._pending[message.id] = self._pending.pop(message.id)
+        return len(taken) == len(batch)
+
+    async def _sweep_outbox(self) -> None:
+        while True:
+            self._sweep_pulse.beat()
+            try:
+                await self._look_into_outbox()
+                self._sweep_pulse.succeeded()
+            except AgentError as error:
+                log.warning("outbox.unreadable", error=error.message)
+            await self._runtime.sleep(self._config.sweep_interval_s)
+
+    async def _look_into_outbox(self) -> None:
+        waiting = (await self._ledger.stats()).outbox
+        self._metrics.outbox_size.set(waiting)
+        limit = self._config.outbox_limit
+        if not self._full and waiting >= limit:
+            self._full = True
+            self._on_full(True)
+        elif self._full and waiting <= limit // 2:
+            self._full = False
+            self._on_full(False)
+        if not waiting:
+            return
+        now = self._runtime.now()
+        for entry in await self._ledger.outbox(limit):
+            finished_at = entry.record.finished_at
+            if finished_at is not None and finished_at < now - self._config.left_behind_s:
+                self._enqueue(entry.record)
+
+    # -- progress and heartbeats -----------------------------------------------------------------------------------------
+
+    async def _send_progress(self) -> None:
+        while True:
+            self._progress_pulse.beat()
+            newest, self._progress = list(self._progress.values()), {}
+            now = self._runtime.now()
+            messages = [
+                progress_message(self._identity, progress, new_id=self._runtime.new_id(), now=now)
+                for progress in newest
+            ]
+            for start in range(0, len(messages), self._config.batch):
+                await self._send_advisory(messages[start : start + self._config.batch], "progress")
+            self._progress_pulse.succeeded()
+            await self._runtime.sleep(self._config.progress_interval_s)
+
+    async def _send_heartbeats(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            self._heartbeat_pulse.beat()
+            try:
+                heartbeat = await self._heartbeat(number)
+            except AgentError as error:
+                log.warning("heartbeat.skipped", error=error.message)
+            else:
+                message = heartbeat_message(
+                    self._identity, heartbeat, new_id=self._runtime.new_id(), now=self._runtime.now()
+                )
+                await self._send_advisory([message], "heartbeat")
+                self._heartbeat_pulse.succeeded()
+            await self._runtime.sleep(self._config.heartbeat_interval_s)
+
+    async def _send_advisory(self, messages: Sequence[Message], kind: str) -> None:
+        try:
+            answers = await self._outbound.send(messages)
+        except AgentError as error:
+            log.info("advisory.not_sent", kind=kind, messages=len(messages), error=error.message)
+            return
+        self._metrics.reports_sent.labels(kind).inc(sum(problem is None for problem in answers))
