@@ -1,7 +1,30 @@
 """Structured logs, metrics, traces, health and the HTTP endpoint."""
 
+from agentd.telemetry.config import TelemetryConfig
 from agentd.telemetry.health import Health, Pulse
-from agentd.telemetry.logs import get_logger
+from agentd.telemetry.http import TelemetryServer
+from agentd.telemetry.lag import watch_lag
+from agentd.telemetry.logs import bind_event, configure_logs, get_logger
 from agentd.telemetry.metrics import Metrics
+from agentd.telemetry.redact import names_secret, redact_text, redact_value
+from agentd.telemetry.reference import metrics_reference
+from agentd.telemetry.tracing import Tracing, TracingUnavailable, current_traceparent
 
-__all__ = ["Health", "Metrics", "Pulse", "get_logger"]
+__all__ = [
+    "Health",
+    "Metrics",
+    "Pulse",
+    "TelemetryConfig",
+    "TelemetryServer",
+    "Tracing",
+    "TracingUnavailable",
+    "bind_event",
+    "configure_logs",
+    "current_traceparent",
+    "get_logger",
+    "metrics_reference",
+    "names_secret",
+    "redact_text",
+    "redact_value",
+    "watch_lag",
+]

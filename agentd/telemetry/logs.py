@@ -1,10 +1,200 @@
-"""Structured logs: events with a closed set of keys, bound by context, secrets redacted."""
+"""Structured logs: events with a closed set of keys, bound by context, secrets redacted.
+
+One pipeline for the agent's own lines and for those that libraries write through the standard library: time, level,
+event, room, bound keys; exceptions as text; everything bounded and redacted last, right before it is rendered.
+"""
+
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from sys import exc_info as current_exception
+from types import TracebackType
+from typing import TextIO, cast
+from weakref import WeakSet
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from agentd.telemetry.config import TelemetryConfig
+from agentd.telemetry.redact import MOST_CHARACTERS, redact_text, redact_value
+from agentd.telemetry.tracing import trace_id
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+_MOST_TRACEBACK = 4 * MOST_CHARACTERS
+_FIRST_KEYS = ("time", "level", "event", "room")
+# Control characters drive terminals; only a line break and a tab are text.
+_CONTROLS = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LOGGERS: WeakSet[FilteringBoundLogger] = WeakSet()
 
 
 def get_logger(room: str) -> FilteringBoundLogger:
     """A logger whose lines carry the room's name. Log events, not sentences: `log.info("delivery.done", ...)`."""
     logger: FilteringBoundLogger = structlog.get_logger(room=room)
+    _LOGGERS.add(logger)
     return logger
+
+
+def configure_logs(config: TelemetryConfig, stream: TextIO) -> None:
+    """Send every log line of the process to the stream, the standard library's and warnings included.
+
+    May be called again; the last call holds. A stream that cannot be written to loses lines, and never fails a caller.
+    """
+    console = config.log_format == "console" or (config.log_format == "auto" and stream.isatty())
+    lines = _Lines(stream)
+    ending: list[Processor] = _console(colors=stream.isatty()) if console else [_json]
+    structlog.configure(
+        processors=[merge_contextvars, *_stamps(), _exception, _redact, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.log_level]),
+        logger_factory=lambda *_names: lines,
+        cache_logger_on_first_use=True,
+    )
+    for logger in _LOGGERS:
+        # What a logger cached on its first use under an earlier configuration.
+        vars(logger).pop("bind", None)
+    _route_standard_library(config, lines, ending)
+
+
+@contextmanager
+def bind_event(
+    *,
+    event_id: str | None = None,
+    subject: str | None = None,
+    type: str | None = None,  # noqa: A002 - the CloudEvents attribute's own name
+    traceparent: str | None = None,
+    epoch: int | None = None,
+    attempt: int | None = None,
+) -> Iterator[None]:
+    """Every line within carries these keys, and of `traceparent` the trace's id as `trace_id`; None leaves a key as it is."""
+    keys = {
+        "event_id": event_id,
+        "subject": subject,
+        "type": type,
+        "trace_id": trace_id(traceparent),
+        "epoch": epoch,
+        "attempt": attempt,
+    }
+    with bound_contextvars(**{key: value for key, value in keys.items() if value is not None}):
+        yield
+
+
+class _Lines:
+    """Writes lines to the stream, whole ones, from any thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        with self._lock:
+            try:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                # The reader of the log has gone (a broken pipe, a closed stream); the daemon's work goes on.
+                return
+
+    debug = info = warning = error = critical = exception = fatal = warn = log = msg
+
+
+class _StandardHandler(logging.Handler):
+    """Takes what libraries log."""
+
+    def __init__(self, lines: _Lines, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._lines = lines
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # a library's own mistake, such as arguments that do not fit its message
+            self.handleError(record)
+            return
+        self._lines.msg(line)
+
+
+def _route_standard_library(config: TelemetryConfig, lines: _Lines, ending: list[Processor]) -> None:
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[merge_contextvars, structlog.stdlib.ExtraAdder(), *_stamps(), _logger_name],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _exception, _redact, *ending],
+        use_get_message=True,
+    )
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _StandardHandler)]:
+        root.removeHandler(handler)
+    root.addHandler(_StandardHandler(lines, formatter))
+    root.setLevel(_LEVELS[config.library_log_level])
+    logging.captureWarnings(True)
+
+
+def _stamps() -> list[Processor]:
+    return [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")]
+
+
+def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    record = event.get("_record")
+    event["room"] = record.name if isinstance(record, logging.LogRecord) else "library"
+    return event
+
+
+def _exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """`exc_info` becomes `exception_type` and `exception`, the traceback as text; local variables are left out."""
+    info = _exc_info(event.pop("exc_info", None))
+    if info is not None:
+        event["exception_type"] = info[0].__name__
+        event["exception"] = "".join(traceback.format_exception(*info)).rstrip()
+    return event
+
+
+def _exc_info(given: object) -> ExcInfo | None:
+    if isinstance(given, BaseException):
+        return type(given), given, given.__traceback__
+    if isinstance(given, tuple):
+        return cast("ExcInfo", given) if given[0] is not None else None
+    current = current_exception() if given else (None, None, None)
+    return cast("ExcInfo", current) if current[0] is not None else None
+
+
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, object]:
+    """Known keys first; every value plain, bounded and without secrets."""
+    ordered = {key: event.pop(key) for key in _FIRST_KEYS if key in event}
+    ordered["event"] = redact_text(str(ordered.get("event", "")))
+    for key, value in event.items():
+        ordered[key] = _redact_traceback(value) if key == "exception" else redact_value(key, value)
+    return ordered
+
+
+def _redact_traceback(value: object) -> str:
+    """The end of a traceback says what happened, so what is too long loses its middle."""
+    text = redact_text(str(value), most=16 * _MOST_TRACEBACK)
+    if len(text) <= _MOST_TRACEBACK:
+        return text
+    half = _MOST_TRACEBACK // 2
+    return f"{text[:half]}\n... [{len(text)} characters] ...\n{text[-half:]}"
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return json.dumps(event, separators=(",", ":"))
+
+
+def _console(*, colors: bool) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors,
+        timestamp_key="time",
+        repr_native_str=True,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [_printable, renderer]
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    for key in ("event", "room", "exception"):
+        if key in event:
+            event[key] = str(event[key]).translate(_CONTROLS).encode(errors="backslashreplace").decode()
+    return event
