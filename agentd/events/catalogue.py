@@ -9,13 +9,17 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from agentd.core import Lock, LockMode, Subject
 from agentd.events.envelope import Uuid
 
 # Kubernetes names and label values that carry a project's name have room for 63 characters.
-ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", min_length=2, max_length=63)]
+ProjectName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", min_length=2, max_length=63),
+    Field(examples=["team-orders"]),
+]
 PackageName = ProjectName
 IdentityTemplate = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 
