@@ -1,0 +1,1 @@
+"""The request/reply face of the daemon."""
