@@ -9,7 +9,9 @@ from agentd.platform.registry import (
     Repository,
     RepositoryAccess,
     RepositorySpec,
+    refuse_deployed,
 )
+from agentd.platform.repositories import RepositoryDefaults
 
 __all__ = [
     "DEPLOYED_TAG_PREFIX",
@@ -19,5 +21,7 @@ __all__ = [
     "RegistryCredentials",
     "Repository",
     "RepositoryAccess",
+    "RepositoryDefaults",
     "RepositorySpec",
+    "refuse_deployed",
 ]

@@ -1,11 +1,11 @@
 """The image registry port."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from agentd.core import Fence
+from agentd.core import Fence, PermanentError, Reason
 
 # A tag with this prefix marks an image that a deployment uses: `deployed-to.<environment>`. The deploy sets it, the
 # undeploy removes it. It keeps the image out of lifecycle expiry and makes clean-up and delete refuse.
@@ -75,6 +75,13 @@ class Image:
         """Environments that use it."""
         prefix = DEPLOYED_TAG_PREFIX
         return tuple(sorted(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)))
+
+
+def refuse_deployed(obj: str, images: Iterable[Image]) -> None:
+    """Raise PermanentError(in_use) that names the environments, if a deployment uses one of the images."""
+    environments = sorted({environment for image in images for environment in image.deployed_to})
+    if environments:
+        raise PermanentError(Reason.IN_USE, f"{obj} is in use: deployed to {', '.join(environments)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,31 @@
+"""Packages: a package is a repository for its images."""
+
+from agentd.core import Context, handler
+from agentd.events import PackageCreate, PackageDelete
+from handlers import repositories
+
+KIND = "package"
+
+
+@handler(
+    PackageCreate,
+    steps=repositories.CREATE_STEPS,
+    timeout_s=120,
+    permissions=repositories.create_permissions(KIND),
+)
+async def create(ctx: Context, data: PackageCreate) -> None:
+    """Create the package's repository, or bring it to what is wanted."""
+    await repositories.create_repository(ctx, kind=KIND, name=data.package_name)
+
+
+@handler(
+    PackageDelete,
+    steps=repositories.DELETE_STEPS,
+    timeout_s=120,
+    permissions=repositories.delete_permissions(KIND),
+)
+async def delete(ctx: Context, data: PackageDelete) -> None:
+    """Delete the package's repository, or leave it marked."""
+    await repositories.delete_repository(
+        ctx, kind=KIND, name=data.package_name, force=data.force, retention=data.retention
+    )
