@@ -1,5 +1,11 @@
 """From a queue to a disposition carried out. Knows no handler."""
 
+from agentd.bus.batcher import Batcher
+from agentd.bus.config import BusConfig
+from agentd.bus.consumer import Consumer
+from agentd.bus.deadletters import DeadLetterEntry, DeadLetters, RedriveResult
+from agentd.bus.deliveries import DrainSummary, Handle
+from agentd.bus.intake import Intake
 from agentd.bus.protocol import (
     Done,
     EntryFailed,
@@ -12,16 +18,29 @@ from agentd.bus.protocol import (
     ReceiptLost,
     Received,
 )
+from agentd.bus.sqs import SqsQueue
+from agentd.bus.table import DeliveryTable
 
 __all__ = [
+    "Batcher",
+    "BusConfig",
+    "Consumer",
+    "DeadLetterEntry",
+    "DeadLetters",
+    "DeliveryTable",
     "Done",
+    "DrainSummary",
     "EntryFailed",
     "EntryRefused",
     "EntryResult",
+    "Handle",
+    "Intake",
     "Outgoing",
     "Queue",
     "QueueDepth",
     "QueueLimits",
     "ReceiptLost",
     "Received",
+    "RedriveResult",
+    "SqsQueue",
 ]

@@ -46,6 +46,12 @@ class Outgoing:
     dedupe_id: str | None = None
     delay_s: float = 0.0
 
+    @property
+    def size_bytes(self) -> int:
+        """What counts against `max_message_bytes`: the body, and each attribute's name, type and value."""
+        attributes = (len(f"{name}String{value}".encode()) for name, value in self.attributes.items())
+        return len(self.body.encode()) + sum(attributes)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:

@@ -1,0 +1,152 @@
+"""What becomes of a delivery, carried out: deleted, dead-lettered, or shown again."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+
+from agentd.bus.batcher import Batcher
+from agentd.bus.config import BusConfig
+from agentd.bus.leases import Leases
+from agentd.bus.letters import dead_letter
+from agentd.bus.protocol import Done, EntryFailed, EntryRefused, EntryResult, Outgoing, Queue, ReceiptLost
+from agentd.bus.table import DeliveryTable, Row
+from agentd.core import DeadLetter, Defer, Delete, Disposition, Phase, Retry, Runtime
+from agentd.telemetry import Metrics, Pulse, get_logger
+
+E = TypeVar("E")
+
+log = get_logger("bus")
+
+_SHORTEST_DELAY_S = 1.0  # nothing that failed comes back at once: no hot loop
+
+
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """Show the row's message again at a moment of the event loop's clock."""
+
+    row: Row
+    at: float
+
+
+class Acks:
+    """Carries dispositions out in batches. A receipt that was replaced meanwhile is never taken for the row's own."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        dead_letters: Queue,
+        table: DeliveryTable,
+        leases: Leases,
+        runtime: Runtime,
+        metrics: Metrics,
+        pulse: Callable[[str], Pulse],
+        config: BusConfig,
+    ) -> None:
+        self._queue = queue
+        self._dead_letters = dead_letters
+        self._table = table
+        self._leases = leases
+        self._runtime = runtime
+        self._metrics = metrics
+        self._config = config
+        self._deletes: Batcher[Row] = self._batcher("delete", pulse, queue, self._delete_batch)
+        self._shows: Batcher[_Show] = self._batcher("visibility", pulse, queue, self._show_batch)
+        self._letters: Batcher[Outgoing] = self._batcher("dead-letter", pulse, dead_letters, dead_letters.send)
+
+    def loops(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+        """What must run for this to work, by name."""
+        yield "batch-delete", self._deletes.run
+        yield "batch-visibility", self._shows.run
+        yield "batch-dead-letter", self._letters.run
+
+    async def carry_out(self, row: Row, disposition: Disposition) -> str:
+        """The result as metrics name it: done, lost, refused or failed. Cancelled when the lease is lost."""
+        self._table.move(row, Phase.DELETING)
+        match disposition:
+            case Delete():
+                return self._count("delete", await self._deletes.submit(row))
+            case DeadLetter():
+                return self._count("dead_letter", await self._dead_letter(row, disposition))
+            case Retry(delay_s=delay_s):
+                return self._count("retry", await self._show(row, max(delay_s, _SHORTEST_DELAY_S)))
+            case Defer(delay_s=delay_s):
+                return self._count("defer", await self._show(row, max(delay_s, _SHORTEST_DELAY_S)))
+            case _:
+                assert_never(disposition)
+
+    async def give_back(self, row: Row, *, delay_s: float) -> str:
+        """Show the message again without a disposition."""
+        self._table.move(row, Phase.DELETING)
+        return self._count("release", await self._show(row, delay_s))
+
+    async def _dead_letter(self, row: Row, end: DeadLetter) -> EntryResult:
+        letter = dead_letter(row.delivery, end, now=self._runtime.now(), limits=self._dead_letters.limits)
+        sent = await self._letters.submit(letter)
+        if isinstance(sent, Done):
+            return await self._deletes.submit(row)
+        log.error("dead_letter.refused", message_id=row.message_id, key=end.key, error=sent.message)
+        await self._show(row, self._config.retry_cap_s)
+        return sent
+
+    async def _show(self, row: Row, delay_s: float) -> EntryResult:
+        await self._leases.let_go(row)
+        now = self._runtime.monotonic()
+        at = now + max(min(delay_s, row.cap_at - now), 0.0)
+        return await self._shows.submit(_Show(row, at), within_s=self._config.ack_timeout_s)
+
+    async def _delete_batch(self, rows: Sequence[Row]) -> Sequence[EntryResult]:
+        receipts = [row.receipt for row in rows]
+        results = await self._queue.delete(receipts)
+        return _if_current(rows, receipts, results)
+
+    async def _show_batch(self, shows: Sequence[_Show]) -> Sequence[EntryResult]:
+        now = self._runtime.monotonic()
+        rows = [show.row for show in shows]
+        receipts = [row.receipt for row in rows]
+        changes = [(row.receipt, max(show.at - now, 0.0)) for row, show in zip(rows, shows, strict=True)]
+        return _if_current(rows, receipts, await self._queue.change_visibility(changes))
+
+    def _count(self, disposition: str, result: EntryResult) -> str:
+        label = _label(result)
+        self._metrics.acks.labels(disposition=disposition, result=label).inc()
+        return label
+
+    def _batcher(
+        self,
+        name: str,
+        pulse: Callable[[str], Pulse],
+        queue: Queue,
+        carry: Callable[[Sequence[E]], Awaitable[Sequence[EntryResult]]],
+    ) -> Batcher[E]:
+        return Batcher(
+            carry,
+            name=name,
+            runtime=self._runtime,
+            pulse=pulse(f"batch-{name}"),
+            max_batch=queue.limits.max_batch,
+            linger_s=self._config.batch_linger_s,
+            in_flight=self._config.batches_in_flight,
+            capacity=self._config.slots,
+            retry=self._config.receive_backoff,
+        )
+
+
+def _if_current(rows: Sequence[Row], receipts: Sequence[str], results: Sequence[EntryResult]) -> Sequence[EntryResult]:
+    """What was done with a receipt that a newer one has replaced meanwhile must be done again with that."""
+    return [
+        result if row.receipt == receipt else EntryFailed("the message was received again meanwhile")
+        for row, receipt, result in zip(rows, receipts, results, strict=True)
+    ]
+
+
+def _label(result: EntryResult) -> str:
+    match result:
+        case Done():
+            return "done"
+        case ReceiptLost():
+            return "lost"
+        case EntryRefused():
+            return "refused"
+        case EntryFailed():
+            return "failed"

@@ -1,0 +1,175 @@
+"""One task for each message held: hand it to the handler, carry out what it decides, leave the table."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from agentd.bus.acks import Acks
+from agentd.bus.config import BusConfig
+from agentd.bus.letters import epoch_of
+from agentd.bus.protocol import Queue, Received
+from agentd.bus.table import DeliveryTable, Reservation, Row, Stop
+from agentd.core import Defer, Delivery, Disposition, Phase, Retry, Runtime
+from agentd.telemetry import Metrics, get_logger
+
+log = get_logger("bus")
+
+Handle = Callable[[Delivery], Awaitable[Disposition]]
+
+
+@dataclass(slots=True)
+class DrainSummary:
+    """What became of the deliveries held when the drain began, and of those that open polls brought afterwards.
+
+    `finished` by their own disposition, `released` unstarted, `cancelled` in the middle and given back, `left` without a
+    word to the queue (lost, or not given back in time): those show again when their lease runs out.
+    """
+
+    finished: int = 0
+    released: int = 0
+    cancelled: int = 0
+    left: int = 0
+
+
+class Deliveries:
+    """All deliveries of one consumer. Their rows say why one is ended from outside."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        table: DeliveryTable,
+        acks: Acks,
+        handle: Handle,
+        runtime: Runtime,
+        metrics: Metrics,
+        config: BusConfig,
+    ) -> None:
+        self._queue = queue
+        self._table = table
+        self._acks = acks
+        self._handle = handle
+        self._runtime = runtime
+        self._metrics = metrics
+        self._config = config
+        self._summary: DrainSummary | None = None
+
+    def drain(self) -> DrainSummary:
+        """Release what has not begun, and from now on whatever arrives. The summary grows with what ends."""
+        self._summary = DrainSummary()
+        self.release(Phase.BUFFERED)
+        return self._summary
+
+    def release(self, *phases: Phase) -> None:
+        """End the deliveries in these phases, or all, and show their messages again at once."""
+        for row in self._table.rows(*phases):
+            row.end(Stop.RELEASED)
+
+    def accept(self, group: asyncio.TaskGroup, messages: Sequence[Received], reservation: Reservation) -> None:
+        """Every message gets a row and a task, in the order received; one that is held already, its newest receipt."""
+        # SQS counts from when it hands the message out; the lease is extended long before the way here matters.
+        now = self._runtime.monotonic()
+        visible_until = now + self._config.visibility_s
+        cap_at = now + self._queue.limits.max_visibility_s - self._config.lease_margin_s
+        for message in messages:
+            self._metrics.events_received.labels(queue=self._queue.name).inc()
+            if held := self._table.get(message.message_id):
+                log.info("delivery.received_again", message_id=message.message_id, phase=held.phase)
+                held.received_again(message, visible_until=visible_until, cap_at=cap_at)
+                continue
+            row = Row(self._delivery(message), message.receipt, visible_until, cap_at)
+            row.delivery.on_phase = partial(self._table.move, row)
+            if self._summary is not None:
+                row.end(Stop.RELEASED)
+            self._table.admit(row, reservation)
+            self._table.attach(row, self._runtime.spawn(group, self._deliver(row), f"delivery-{row.message_id}"))
+
+    def _delivery(self, message: Received) -> Delivery:
+        now = self._runtime.now()
+        if message.sent_at is not None and message.receive_count == 1:
+            self._metrics.event_queue_age.labels(queue=self._queue.name).observe(max(now - message.sent_at, 0.0))
+        retention_s = self._queue.limits.retention_s
+        return Delivery(
+            message_id=message.message_id,
+            body=message.body,
+            received_at=now,
+            queue=self._queue.name,
+            sent_at=message.sent_at,
+            receive_count=message.receive_count,
+            group=message.group,
+            dead_letter_epoch=epoch_of(message.attributes),
+            retained_until=None if message.sent_at is None else message.sent_at + retention_s,
+            attributes=message.attributes,
+        )
+
+    async def _deliver(self, row: Row) -> None:
+        began_at = self._runtime.monotonic()
+        result = "left"
+        try:
+            if row.stop is None:
+                async with asyncio.TaskGroup() as group:
+                    row.work = self._runtime.spawn(group, self._work(row), f"handle-{row.message_id}")
+                if row.work.cancelled() and row.stop is None:
+                    # Cancelled by something of its own, not by the bus: as good as an unexpected error.
+                    row.end(Stop.RELEASED, delay_s=self._delay_after_error(row.delivery))
+            if row.stop in (Stop.RELEASED, Stop.PARKED):
+                result = await self._acks.give_back(row, delay_s=row.stop_delay_s)
+        finally:
+            self._table.remove(row)
+            self._sum_up(row, given_back=result == "done")
+        if row.stop is not None:
+            seconds = self._runtime.monotonic() - began_at
+            why = row.stop.name.lower()
+            log.info("delivery.ended", message_id=row.message_id, why=why, result=result, seconds=round(seconds, 3))
+
+    async def _work(self, row: Row) -> None:
+        began_at = self._runtime.monotonic()
+        disposition = await self._decide(row.delivery)
+        if row.stop is not None:  # the handler has answered its cancellation with a disposition: too late
+            return
+        self._park_group(row, disposition)
+        result = await self._acks.carry_out(row, disposition)
+        log.info(
+            "delivery.done",
+            message_id=row.message_id,
+            disposition=type(disposition).__name__.lower(),
+            result=result,
+            receive_count=row.delivery.receive_count,
+            seconds=round(self._runtime.monotonic() - began_at, 3),
+        )
+
+    async def _decide(self, delivery: Delivery) -> Disposition:
+        try:
+            return await self._handle(delivery)
+        except Exception:
+            log.exception("delivery.crashed", message_id=delivery.message_id, receive_count=delivery.receive_count)
+            return Retry(self._delay_after_error(delivery))
+
+    def _delay_after_error(self, delivery: Delivery) -> float:
+        return self._runtime.full_jitter(self._config.retry.ceiling_s(max(delivery.receive_count, 1)))
+
+    def _park_group(self, row: Row, disposition: Disposition) -> None:
+        """What follows in the row's FIFO group must not overtake it: what has not begun comes back as late as the row.
+
+        The handler has only just decided, so nothing of the group that waited for it has had a turn yet.
+        """
+        group = row.delivery.group
+        if group is None or not self._queue.limits.fifo or not isinstance(disposition, (Retry, Defer)):
+            return
+        for other in self._table.rows(Phase.BUFFERED):
+            if other is not row and other.delivery.group == group:
+                other.end(Stop.PARKED, delay_s=disposition.delay_s)
+
+    def _sum_up(self, row: Row, *, given_back: bool) -> None:
+        summary = self._summary
+        if summary is None:
+            return
+        if row.stop is None:
+            summary.finished += 1
+        elif not given_back:
+            summary.left += 1
+        elif row.stopped_in is Phase.BUFFERED:
+            summary.released += 1
+        else:
+            summary.cancelled += 1

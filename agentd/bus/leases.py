@@ -1,0 +1,111 @@
+"""One ticker keeps the leases of all rows, from receive until the delete is acknowledged."""
+
+import asyncio
+from collections.abc import Sequence
+
+from agentd.bus.config import BusConfig
+from agentd.bus.protocol import Done, EntryFailed, EntryResult, Queue
+from agentd.bus.table import DeliveryTable, Row, Stop
+from agentd.core import PermanentError, Phase, Runtime, TransientError
+from agentd.telemetry import Metrics, Pulse, get_logger
+
+log = get_logger("bus")
+
+
+class Leases:
+    """Extends, in batches, what has a third of its lease left; ends a delivery whose lease is lost."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        table: DeliveryTable,
+        runtime: Runtime,
+        metrics: Metrics,
+        pulse: Pulse,
+        config: BusConfig,
+    ) -> None:
+        self._queue = queue
+        self._table = table
+        self._runtime = runtime
+        self._metrics = metrics
+        self._pulse = pulse
+        self._config = config
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._tick(group)
+                self._pulse.beat()
+                await self._runtime.sleep(self._config.lease_tick_s)
+
+    async def let_go(self, row: Row) -> None:
+        """Extend the row no more, and wait out a call that does so now: what follows sets the visibility for good."""
+        row.leased = False
+        if row.extension is not None:
+            await asyncio.wait({row.extension})
+
+    def _tick(self, group: asyncio.TaskGroup) -> None:
+        now = self._runtime.monotonic()
+        leased = [row for row in self._table.rows() if row.leased and row.stop is None]
+        for row in leased:
+            if now >= min(row.visible_until, row.cap_at):
+                self._lose(row, "capped" if now >= row.cap_at else "lost", "the lease has run out")
+        due = [row for row in leased if row.stop is None and row.extension is None and self._due(row, now)]
+        size = self._queue.limits.max_batch
+        for start in range(0, len(due), size):
+            part = due[start : start + size]
+            task = self._runtime.spawn(group, self._extend(part), "lease-extension")
+            for row in part:
+                row.extension = task
+        self._observe_age()
+
+    def _due(self, row: Row, now: float) -> bool:
+        return row.visible_until - now <= self._config.visibility_s / 3 and row.visible_until < row.cap_at
+
+    async def _extend(self, rows: Sequence[Row]) -> None:
+        now = self._runtime.monotonic()
+        asked = [(row, row.receipt, min(self._config.visibility_s, row.cap_at - now)) for row in rows]
+        try:
+            results = await self._results([(receipt, seconds) for _, receipt, seconds in asked])
+        finally:
+            for row in rows:
+                row.extension = None
+        for (row, receipt, seconds), result in zip(asked, results, strict=True):
+            if row.receipt == receipt and self._table.get(row.message_id) is row:
+                self._settle(row, result, until=now + seconds)
+
+    async def _results(self, changes: Sequence[tuple[str, float]]) -> Sequence[EntryResult]:
+        try:
+            results = await self._queue.change_visibility(changes)
+        except (TransientError, PermanentError) as error:
+            # Access may be granted again: either way it is tried on every tick while the lease lasts.
+            log.warning("lease.extension_failed", messages=len(changes), reason=error.reason, error=error.message)
+            return [EntryFailed(error.message)] * len(changes)
+        self._pulse.succeeded()
+        return results
+
+    def _settle(self, row: Row, result: EntryResult, *, until: float) -> None:
+        match result:
+            case Done(receipt=receipt):
+                self._metrics.lease_extensions.labels(result="extended").inc()
+                row.visible_until = until
+                row.receipt = receipt or row.receipt
+            case EntryFailed():
+                self._metrics.lease_extensions.labels(result="failed").inc()
+            case _ if row.phase is not Phase.DELETING:
+                self._lose(row, "lost", result.message)
+            case _:
+                # Its own delete may have been first: the answer to that one decides.
+                row.leased = False
+
+    def _lose(self, row: Row, result: str, why: str) -> None:
+        self._metrics.lease_extensions.labels(result=result).inc()
+        log.warning("lease.lost", message_id=row.message_id, phase=row.phase, why=why)
+        row.end(Stop.LOST)
+
+    def _observe_age(self) -> None:
+        sent = [row.delivery.sent_at for row in self._table.rows() if row.delivery.sent_at is not None]
+        age = max(self._runtime.now() - min(sent), 0.0) if sent else 0.0
+        self._metrics.queue_oldest_received_age.labels(queue=self._queue.name).set(age)

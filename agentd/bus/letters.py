@@ -1,0 +1,60 @@
+"""How a dead letter says why it is one: attributes, so that the body stays what the sender wrote."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from agentd.bus.protocol import Outgoing, QueueLimits
+from agentd.bus.text import MAX_ATTRIBUTES, safe
+from agentd.core import DeadLetter, Delivery
+
+PREFIX = "agentd-"
+KEY = "agentd-key"
+EPOCH = "agentd-epoch"
+OUTCOME = "agentd-outcome"
+REASON = "agentd-reason"
+MESSAGE = "agentd-message"
+AT = "agentd-dead-lettered-at"
+MESSAGE_ID = "agentd-message-id"
+
+_MOST_TEXT = 256
+
+
+def dead_letter(delivery: Delivery, end: DeadLetter, *, now: float, limits: QueueLimits) -> Outgoing:
+    """The message as it goes to the dead-letter queue; of its own attributes it keeps what fits, in their order."""
+    tags = {
+        KEY: end.key,
+        EPOCH: str(end.epoch),
+        OUTCOME: end.outcome.value,
+        REASON: end.reason.value,
+        AT: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        MESSAGE_ID: delivery.message_id,
+    }
+    letter = Outgoing(
+        body=delivery.body,
+        attributes={name: safe(value, most=_MOST_TEXT) for name, value in tags.items()},
+        group=delivery.group or end.key,
+        # The same end of the same message again is dropped by a FIFO queue.
+        dedupe_id=f"{delivery.message_id}-{end.epoch}",
+    )
+    extra = {MESSAGE: safe(end.message, most=_MOST_TEXT)} | own_attributes(delivery.attributes)
+    for name, value in extra.items():
+        letter = _with_attribute(letter, name, value, limits)
+    return letter
+
+
+def own_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes that the sender gave it."""
+    return {name: value for name, value in attributes.items() if not name.startswith(PREFIX)}
+
+
+def epoch_of(attributes: Mapping[str, str]) -> int | None:
+    """The epoch that ended in the dead-letter queue; None for a message that was not put there by an agent."""
+    text = attributes.get(EPOCH, "")
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
+
+
+def _with_attribute(letter: Outgoing, name: str, value: str, limits: QueueLimits) -> Outgoing:
+    longer = replace(letter, attributes={**letter.attributes, name: value})
+    fits = longer.size_bytes <= limits.max_message_bytes and len(longer.attributes) <= MAX_ATTRIBUTES
+    return longer if fits and value else letter

@@ -1,0 +1,147 @@
+"""As many open receives as the load asks for, and never more than there are slots."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from agentd.bus.config import BusConfig
+from agentd.bus.intake import Intake
+from agentd.bus.protocol import Queue, Received
+from agentd.bus.table import DeliveryTable, Reservation
+from agentd.core import PermanentError, Runtime, TransientError
+from agentd.telemetry import Health, Metrics, Pulse, get_logger
+
+log = get_logger("bus")
+
+Accept = Callable[[asyncio.TaskGroup, Sequence[Received], Reservation], None]
+
+_BEAT_S = 5.0
+
+
+class Receivers:
+    """A receiver that comes back full brings another one into being; one that comes back empty ends, down to the least.
+
+    A slot is taken before the receive; while nothing may be received, a receiver holds nothing and can be cancelled. An
+    open receive is never cancelled but by `cut`.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        table: DeliveryTable,
+        intake: Intake,
+        accept: Accept,
+        runtime: Runtime,
+        metrics: Metrics,
+        health: Health,
+        config: BusConfig,
+    ) -> None:
+        self._queue = queue
+        self._table = table
+        self._intake = intake
+        self._accept = accept
+        self._runtime = runtime
+        self._metrics = metrics
+        self._health = health
+        self._config = config
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._polling: set[int] = set()
+        self._stopping = False
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Start the least number of them."""
+        for _ in range(0 if self._stopping else self._config.receivers_min):
+            self._add(group)
+
+    def stop(self) -> None:
+        """No new receive starts from now on; open ones return by themselves."""
+        self._stopping = True
+        for index, task in self._tasks.items():
+            if index not in self._polling:
+                task.cancel()
+
+    def cut(self) -> None:
+        """Cancel open receives too: what they have been handed is hidden until its visibility ends."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until none is left."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks.values()))
+
+    def _add(self, group: asyncio.TaskGroup) -> None:
+        index = next(n for n in range(self._config.receivers_max) if n not in self._tasks)
+        config = self._config
+        late_after_s = 2 * config.wait_s + config.receive_backoff_cap_s + 3 * _BEAT_S
+        pulse = self._health.pulse(f"{self._queue.name}-receiver-{index}", late_after_s=late_after_s)
+        task = self._runtime.spawn(group, self._run(group, index, pulse), pulse.loop)
+        self._tasks[index] = task
+        task.add_done_callback(partial(self._ended, index, pulse))
+        self._count()
+
+    def _ended(self, index: int, pulse: Pulse, _done: asyncio.Task[None]) -> None:
+        del self._tasks[index]
+        self._health.stopped(pulse)
+        self._count()
+
+    def _count(self) -> None:
+        self._metrics.receivers.labels(queue=self._queue.name).set(len(self._tasks))
+
+    async def _run(self, group: asyncio.TaskGroup, index: int, pulse: Pulse) -> None:
+        failures = 0
+        while not self._stopping:
+            await self._ready(pulse)
+            try:
+                asked, received = await self._receive(group, index)
+            except (TransientError, PermanentError) as error:
+                failures += 1
+                await self._back_off(error, failures, pulse)
+                continue
+            failures = 0
+            pulse.succeeded()
+            if received == asked == self._queue.limits.max_batch:
+                self._grow(group)
+            elif received == 0 and len(self._tasks) > self._config.receivers_min:
+                return
+
+    async def _ready(self, pulse: Pulse) -> None:
+        """Wait until there is a slot and nobody has paused the intake."""
+        while self._intake.reasons or not self._table.free:
+            try:
+                async with asyncio.timeout(_BEAT_S):
+                    await self._intake.open()
+                    await self._table.slot_free()
+            except TimeoutError:
+                pulse.beat()
+
+    async def _receive(self, group: asyncio.TaskGroup, index: int) -> tuple[int, int]:
+        """How many were asked for, and how many came."""
+        config = self._config
+        with self._table.reserve(self._queue.limits.max_batch) as reservation:
+            asked = reservation.size
+            self._polling.add(index)
+            try:
+                messages = await self._queue.receive(asked, wait_s=config.wait_s, visibility_s=config.visibility_s)
+            finally:
+                self._polling.discard(index)
+            self._accept(group, messages, reservation)
+        result = "empty" if not messages else "full" if len(messages) == asked else "some"
+        self._metrics.receives.labels(queue=self._queue.name, result=result).inc()
+        return asked, len(messages)
+
+    async def _back_off(self, error: TransientError | PermanentError, failures: int, pulse: Pulse) -> None:
+        self._metrics.receives.labels(queue=self._queue.name, result="failed").inc()
+        pulse.beat()
+        ceiling = self._config.receive_backoff.ceiling_s(failures)
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        pause = min(max(asked or 0.0, self._runtime.full_jitter(ceiling)), self._config.receive_backoff_cap_s)
+        log.warning("receive.failed", queue=self._queue.name, reason=error.reason, error=error.message, pause_s=pause)
+        if not self._stopping:
+            await self._runtime.sleep(pause)
+        pulse.beat()
+
+    def _grow(self, group: asyncio.TaskGroup) -> None:
+        if self._table.free and len(self._tasks) < self._config.receivers_max and not self._stopping:
+            self._add(group)

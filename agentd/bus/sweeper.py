@@ -1,0 +1,118 @@
+"""What the queue moved to the dead-letter queue by itself gets an outcome too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agentd.bus.config import BusConfig
+from agentd.bus.letters import dead_letter, epoch_of
+from agentd.bus.peek import Peek, peeking
+from agentd.bus.protocol import Done, Queue, Received
+from agentd.core import AgentError, DeadLetter, Defer, Delete, Delivery, Disposition, Retry, Runtime
+from agentd.telemetry import Pulse, get_logger
+
+log = get_logger("bus")
+
+
+class Sweeper:
+    """Looks through the dead-letter queue now and then for messages without an agent's tags.
+
+    A `DeadLetter` disposition sends the message back to the dead-letter queue, tagged, and deletes the untagged one;
+    `Delete` deletes it; any other leaves it for the next sweep.
+    """
+
+    def __init__(
+        self,
+        *,
+        dead_letters: Queue,
+        sweep: Callable[[Delivery], Awaitable[Disposition]],
+        runtime: Runtime,
+        pulse: Pulse,
+        config: BusConfig,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._sweep = sweep
+        self._runtime = runtime
+        self._pulse = pulse
+        self._config = config
+        self._stopping = False
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+
+    def stop(self) -> None:
+        """Begin no other message."""
+        self._stopping = True
+
+    async def at_rest(self) -> None:
+        """Wait until no sweep is going on."""
+        await self._at_rest.wait()
+
+    async def run(self) -> None:
+        """Sweep until cancelled. The first comes at a random moment, so that replicas spread."""
+        pause = self._runtime.full_jitter(self._config.sweep_interval_s)
+        while True:
+            await self._runtime.sleep(pause)
+            pause = self._config.sweep_interval_s
+            if self._stopping:
+                continue
+            self._at_rest.clear()
+            try:
+                await self._look_through()
+                self._pulse.succeeded()
+            except AgentError as error:
+                log.warning("sweep.failed", reason=error.reason, error=error.message)
+            finally:
+                self._at_rest.set()
+                self._pulse.beat()
+
+    async def _look_through(self) -> None:
+        config = self._config
+        async with peeking(
+            self._dead_letters, visibility_s=config.dead_letter_visibility_s, limit=config.sweep_limit
+        ) as peek:
+            while page := await self._page(peek):
+                for message in page:
+                    if epoch_of(message.attributes) is None and not self._stopping:
+                        await self._one(message, peek)
+
+    async def _page(self, peek: Peek) -> list[Received]:
+        self._pulse.beat()
+        return [] if self._stopping else list(await peek.page())
+
+    async def _one(self, message: Received, peek: Peek) -> None:
+        delivery = Delivery(
+            message_id=message.message_id,
+            body=message.body,
+            received_at=self._runtime.now(),
+            queue=self._dead_letters.name,
+            sent_at=message.sent_at,
+            receive_count=message.receive_count,
+            group=message.group,
+            attributes=message.attributes,
+        )
+        try:
+            # Longer than the message is hidden nobody may hold it.
+            async with asyncio.timeout(self._config.dead_letter_visibility_s):
+                disposition = await self._sweep(delivery)
+                gone = await self._carry_out(message, delivery, disposition)
+        except Exception:
+            log.exception("sweep.crashed", message_id=message.message_id)
+            return
+        if gone:
+            peek.taken(message)
+        log.info("sweep.done", message_id=message.message_id, disposition=type(disposition).__name__, gone=gone)
+
+    async def _carry_out(self, message: Received, delivery: Delivery, disposition: Disposition) -> bool:
+        match disposition:
+            case Retry() | Defer():
+                return False
+            case DeadLetter():
+                limits = self._dead_letters.limits
+                letter = dead_letter(delivery, disposition, now=self._runtime.now(), limits=limits)
+                (sent,) = await self._dead_letters.send([letter])
+                if not isinstance(sent, Done):
+                    log.error("dead_letter.refused", message_id=message.message_id, error=sent.message)
+                    return False
+            case Delete():
+                pass
+        (deleted,) = await self._dead_letters.delete([message.receipt])
+        return isinstance(deleted, Done)

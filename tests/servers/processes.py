@@ -1,0 +1,140 @@
+"""Starting a server, knowing when it is up, and ending it whatever happens."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from agentd.core import AwsConfig
+
+REGION = "eu-west-1"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "111122223333",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_FAUXQS = Path(__file__).parent / "fauxqs"
+_START_S = 30.0
+_STOP_S = 5.0
+_PROBE_S = 0.05
+_OUTPUT_BYTES = 4000
+# Nothing else of this process' environment reaches a server: no setting meant for another one changes it.
+_INHERITED = ("PATH", "HOME", "TMPDIR", "VIRTUAL_ENV")
+
+
+class ServerError(RuntimeError):
+    """The server is not installed, or did not start; with the end of its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsServer:
+    """A running server that speaks some of AWS."""
+
+    name: str
+    endpoint_url: str
+
+    @property
+    def aws(self) -> AwsConfig:
+        """How adapters reach it."""
+        return AwsConfig(region=REGION, endpoint_url=self.endpoint_url)
+
+
+@contextmanager
+def run_ministack() -> Iterator[AwsServer]:
+    """The best SQS of all emulators, and the fastest."""
+    port = _free_port()
+    settings = {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "PERSIST_STATE": "0",
+        "DOCKER_HOST": "unix:///nonexistent",  # it would look for containers of its own otherwise
+    }
+    with _running("ministack", [sys.executable, "-m", "ministack"], port, "/_ministack/health", settings) as server:
+        yield server
+
+
+@contextmanager
+def run_moto() -> Iterator[AwsServer]:
+    """A second opinion on function; slow under load."""
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    with _running("moto", command, port, "/moto-api/", {}) as server:
+        yield server
+
+
+@contextmanager
+def run_fauxqs() -> Iterator[AwsServer]:
+    """A third SQS server, from npm. ServerError when `make servers` has not installed it."""
+    if not (_FAUXQS / "node_modules" / "fauxqs").is_dir():
+        raise ServerError("fauxqs is not installed: run `make servers` (it needs node 20 or newer and npm)")
+    port = _free_port()
+    with _running("fauxqs", ["node", str(_FAUXQS / "start.mjs"), str(port)], port, "/health", {}) as server:
+        yield server
+
+
+@contextmanager
+def _running(
+    name: str, command: Sequence[str], port: int, probe: str, settings: Mapping[str, str]
+) -> Iterator[AwsServer]:
+    environment = {key: os.environ[key] for key in _INHERITED if key in os.environ} | dict(settings)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            server = AwsServer(name, f"http://127.0.0.1:{port}")
+            _wait_until_up(server, process, probe, output)
+            yield server
+        finally:
+            _end(process)
+
+
+def _wait_until_up(server: AwsServer, process: subprocess.Popen[bytes], probe: str, output: IO[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    while not _answers(server.endpoint_url + probe):
+        if process.poll() is not None:
+            raise ServerError(f"{server.name} ended with code {process.returncode}; {_tail(output)}")
+        if time.monotonic() > deadline:
+            raise ServerError(f"{server.name} is not up after {_START_S:g} s; {_tail(output)}")
+        time.sleep(_PROBE_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a fixed loopback URL
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except OSError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _OUTPUT_BYTES))
+    return f"its output ends with: {output.read().decode(errors='replace').strip() or 'nothing'}"
