@@ -1,0 +1,134 @@
+"""The tree itself, and its leaves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agentd.bus.config import BusConfig
+from agentd.core import AwsConfig, Config
+from agentd.dispatch.config import DispatchConfig
+from agentd.events.envelope import Uuid
+from agentd.ledger.config import LedgerConfig
+from agentd.platform.config import ArtifactsConfig, RegistryConfig
+from agentd.reports.config import ReportsConfig
+from agentd.telemetry.config import TelemetryConfig
+
+Json = Any  # a JSON value, or a file's content before it has been looked at
+
+PREFIX = "AGENTD_"
+CONFIG_VARIABLE = "AGENTD_CONFIG"
+
+QueueUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2048)]
+
+
+class CommandsConfig(Config):
+    """The queue that events come from."""
+
+    queue_url: QueueUrl
+    """URL of the commands queue."""
+    dead_letter_queue_url: QueueUrl | None = None
+    """URL of the queue for what failed or was rejected; the one of the commands queue's redrive policy when not given."""
+
+
+class DrainConfig(Config):
+    """How the daemon stops when it is told to."""
+
+    grace_s: float = Field(default=25.0, ge=0, le=3600)
+    """Seconds for running events to finish; below the 30 s that Fargate and Kubernetes give by default."""
+    flush_s: float = Field(default=2.0, ge=0, le=600)
+    """Seconds after that for the last reports to go out; what does not is sent by the next start."""
+    hard_exit_s: float = Field(default=29.0, gt=0, le=7200)
+    """Seconds from the signal to a hard exit, should the drain hang: before the platform kills the process."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.hard_exit_s < self.grace_s + self.flush_s:
+            raise ValueError("hard_exit_s must not be below grace_s and flush_s together")
+        return self
+
+
+class Settings(BaseSettings):
+    """The whole tree. Made by `load`; the constructor itself reads neither environment nor file."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    tenant_id: Uuid
+    """The tenant that this agent serves; events for another one are rejected."""
+    cluster_id: Uuid
+    """The cluster that this agent serves; events for another one are rejected. All its replicas have the same."""
+    owner_id: str = Field(
+        default_factory=lambda earlier: earlier["cluster_id"],
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+    )
+    """Marks objects as this agent's own. The cluster's id when not given; never change it, or the agent disowns what it
+    made. Its form fits an ECR tag and a Kubernetes label alike."""
+    source: str = Field(
+        default_factory=lambda earlier: f"urn:conveyor:agent:{earlier['cluster_id']}", min_length=1, max_length=2048
+    )
+    """URI of this agent, the CloudEvents source of its reports. `urn:conveyor:agent:<cluster_id>` when not given."""
+    reports_queue_url: QueueUrl
+    """URL of the queue that reports go to."""
+    aws: AwsConfig = AwsConfig()
+    commands: CommandsConfig
+    bus: BusConfig = BusConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    dispatch: DispatchConfig = DispatchConfig()
+    reports: ReportsConfig = ReportsConfig()
+    registry: RegistryConfig = RegistryConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    drain: DrainConfig = DrainConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_others: Json, **_named: Json
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone: what is read from where is `load`'s business."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One setting: its path in the tree, and its declaration."""
+
+    path: tuple[str, ...]
+    field: FieldInfo
+
+    @property
+    def key(self) -> str:
+        """The dotted key."""
+        return ".".join(self.path)
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return variable_of(self.key)
+
+
+def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Every setting of the model and of its groups, in order."""
+    for name, field in model.model_fields.items():
+        if is_group(field) and isinstance(field.annotation, type):
+            yield from leaves(field.annotation, (*path, name))
+        else:
+            yield Leaf((*path, name), field)
+
+
+def is_group(field: FieldInfo) -> bool:
+    """Whether the field is a group of settings rather than one."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Config)
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a dotted key."""
+    return PREFIX + key.replace(".", "__").upper()
