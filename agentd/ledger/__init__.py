@@ -1,5 +1,6 @@
 """What has been admitted, done and wanted."""
 
+from agentd.ledger.config import LedgerConfig
 from agentd.ledger.protocol import (
     Admission,
     Claim,
@@ -39,6 +40,7 @@ __all__ = [
     "Finished",
     "Held",
     "Ledger",
+    "LedgerConfig",
     "LedgerStats",
     "NameTaken",
     "OutboxEntry",

@@ -1,0 +1,211 @@
+"""The tables, as an ordered list of migrations. A migration that has been released is never edited; add one below it."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from agentd.core import PermanentError, Reason
+
+# SQLite's own mark of whose file it is: "agld".
+APPLICATION_ID = 0x61676C64
+
+VERSION_1 = (
+    """
+    CREATE TABLE records (
+        key TEXT PRIMARY KEY,
+        event_id TEXT,
+        digest TEXT,
+        type TEXT,
+        subject TEXT NOT NULL,
+        generation INTEGER,
+        event TEXT,
+        epoch INTEGER NOT NULL, -- the current one
+        admitted_at REAL NOT NULL,
+        expires_at REAL
+    ) STRICT
+    """,
+    "CREATE INDEX records_subject ON records (subject, admitted_at)",
+    "CREATE INDEX records_event_id ON records (event_id)",
+    """
+    CREATE TABLE epochs (
+        key TEXT NOT NULL REFERENCES records ON DELETE CASCADE,
+        epoch INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        changed INTEGER NOT NULL DEFAULT 0,
+        started_at REAL,
+        last_error TEXT,
+        last_error_attempt INTEGER NOT NULL DEFAULT 0, -- below `attempts`: the last attempt ended without a word
+        waiting_why TEXT,
+        waiting_message TEXT,
+        waiting_until REAL,
+        finished_at REAL,
+        outcome TEXT,
+        reason TEXT,
+        message TEXT,
+        step TEXT,
+        report_id TEXT,
+        sequence INTEGER,
+        PRIMARY KEY (key, epoch),
+        CHECK ((finished_at IS NULL) = (outcome IS NULL))
+    ) STRICT
+    """,
+    "CREATE INDEX epochs_open ON epochs (waiting_why) WHERE finished_at IS NULL",
+    "CREATE INDEX epochs_finished ON epochs (finished_at) WHERE finished_at IS NOT NULL",
+    """
+    CREATE TABLE objects (
+        position INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        UNIQUE (key, epoch, name),
+        FOREIGN KEY (key, epoch) REFERENCES epochs ON DELETE CASCADE
+    ) STRICT
+    """,
+    """
+    CREATE TABLE steps (
+        position INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        step TEXT NOT NULL,
+        result TEXT NOT NULL,
+        at REAL NOT NULL,
+        UNIQUE (key, epoch, step),
+        FOREIGN KEY (key, epoch) REFERENCES epochs ON DELETE CASCADE
+    ) STRICT
+    """,
+    """
+    CREATE TABLE transitions (
+        position INTEGER PRIMARY KEY,
+        key TEXT NOT NULL REFERENCES records ON DELETE CASCADE,
+        epoch INTEGER NOT NULL,
+        at REAL NOT NULL,
+        what TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX transitions_key ON transitions (key)",
+    """
+    CREATE TABLE outbox (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        report_id TEXT NOT NULL UNIQUE,
+        key TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        FOREIGN KEY (key, epoch) REFERENCES epochs
+    ) STRICT
+    """,
+    "CREATE INDEX outbox_key ON outbox (key, epoch)",
+    """
+    CREATE TABLE subjects (
+        subject TEXT PRIMARY KEY,
+        token INTEGER NOT NULL DEFAULT 0, -- grows for ever
+        tombstone INTEGER,                -- generation of the delete that succeeded
+        covering INTEGER,                 -- generation of the newest delete claimed
+        covering_event_id TEXT,
+        deleting TEXT                     -- key of the delete that has been claimed and has not ended
+    ) STRICT
+    """,
+    "CREATE INDEX subjects_tombstone ON subjects (subject) WHERE tombstone IS NOT NULL",
+    """
+    CREATE TABLE facets (
+        subject TEXT NOT NULL REFERENCES subjects,
+        facet TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        event_id TEXT NOT NULL,
+        desired TEXT NOT NULL,
+        PRIMARY KEY (subject, facet)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE names (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        subject TEXT NOT NULL REFERENCES subjects,
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX names_subject ON names (subject)",
+    """
+    CREATE TABLE sequences (
+        counter TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE leases (
+        subject TEXT PRIMARY KEY REFERENCES subjects,
+        key TEXT NOT NULL REFERENCES records,
+        epoch INTEGER NOT NULL,
+        token INTEGER NOT NULL,
+        replica TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        until REAL NOT NULL,
+        preempted_by TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX leases_key ON leases (key)",
+    """
+    CREATE TABLE locks (
+        subject TEXT NOT NULL,
+        lease TEXT NOT NULL REFERENCES leases ON DELETE CASCADE,
+        mode TEXT NOT NULL CHECK (mode IN ('read', 'write')),
+        PRIMARY KEY (subject, lease)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX locks_lease ON locks (lease)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1,)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has seen. PermanentError: it is another program's file."""
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    if owner != APPLICATION_ID and (found or tables):
+        raise PermanentError(Reason.INTERNAL_ERROR, "the file is a database of another program, not a ledger")
+    return found
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest version, one transaction a migration. Several processes may do so at once.
+
+    PermanentError(unsupported): the file was written by a newer program.
+    """
+    while (found := version(connection)) != len(migrations):
+        refuse_newer(found, len(migrations))
+        _apply_next(connection, migrations)
+
+
+def refuse_newer(found: int, known: int) -> None:
+    """PermanentError(unsupported) when the file's version is above the newest one known here."""
+    if found > known:
+        raise PermanentError(
+            Reason.UNSUPPORTED,
+            f"the ledger has schema version {found}, this program knows versions up to {known}; "
+            "run the version that wrote it, or a newer one",
+        )
+
+
+def refuse_other(connection: sqlite3.Connection) -> None:
+    """PermanentError(unsupported) unless the file has the newest version: a reader does not migrate."""
+    found = version(connection)
+    refuse_newer(found, len(MIGRATIONS))
+    if found < len(MIGRATIONS):
+        message = f"the ledger has schema version {found}; start this version of the agent once to migrate it"
+        raise PermanentError(Reason.UNSUPPORTED, message)
+
+
+def _apply_next(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = version(connection)  # another process may have been faster
+        if found < len(migrations):
+            for statement in migrations[found]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {found + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,84 @@
+"""How many rounds of claim, step and finish the SQLite ledger does in a second. Run by hand: `python -m bench.ledger`."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agentd.core import Outcome, OutcomeKind, Subject
+from agentd.ledger import Admission, Claimed, ClaimRequest, Ending, LedgerConfig
+from agentd.ledger.sqlite import SqliteLedger
+
+ROUNDS = 2000
+CALLERS = (1, 8, 64)
+# Per round: admit, claim, intend, record_step, finish, sent.
+OPERATIONS = 6
+
+
+async def one_round(ledger: SqliteLedger, number: int) -> None:
+    """One event on a subject of its own, from admission to a report that has been sent."""
+    identity = f"00000000-0000-4000-8000-{number:012d}"
+    key, subject, now = f"event/{identity}", Subject("project", identity), float(number)
+    await ledger.admit(
+        Admission(key, identity, "digest", "conveyor.project.create.v1", subject, 1, "{}", expires_at=None, now=now)
+    )
+    result = await ledger.claim(
+        ClaimRequest(
+            key=key,
+            epoch=1,
+            event_id=identity,
+            subject=subject,
+            generation=1,
+            facets=frozenset({"spec"}),
+            creates=True,
+            deletes=False,
+            names=(("project", identity),),
+            locks=(),
+            desired={"project_name": identity},
+            replica="bench",
+            max_attempts=8,
+            now=now,
+            until=now + 60,
+        )
+    )
+    if not isinstance(result, Claimed):
+        raise TypeError(f"not claimed: {result}")
+    await ledger.intend(result.claim, "ecr:repository/x", stamp=False, now=now)
+    await ledger.record_step(result.claim, "create repository", {"uri": "x"}, now=now)
+    await ledger.finish(Ending(key, 1, Outcome(OutcomeKind.SUCCEEDED), report_id=identity, now=now, claim=result.claim))
+    await ledger.sent([identity])
+
+
+async def measure(folder: Path, callers: int) -> tuple[float, float]:
+    """Rounds per second, and operations per transaction."""
+    config = LedgerConfig(path=folder / f"{callers}.db")
+    ledger = await SqliteLedger.open(config, observe=lambda _operation, _result, _seconds: None)
+    numbers = iter(range(ROUNDS))
+
+    async def caller() -> None:
+        for number in numbers:
+            await one_round(ledger, number)
+
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(caller())
+    elapsed = time.perf_counter() - begun
+    writes = ledger.writes
+    await ledger.close()
+    return ROUNDS / elapsed, writes.operations / writes.transactions
+
+
+def main() -> None:
+    """Print a small table."""
+    out = sys.stdout.write
+    out(f"{'callers':>8} {'rounds/s':>10} {'operations/s':>13} {'operations/transaction':>23}\n")
+    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
+        for callers in CALLERS:
+            rounds, group = asyncio.run(measure(Path(folder), callers))
+            out(f"{callers:>8} {rounds:>10.0f} {rounds * OPERATIONS:>13.0f} {group:>23.1f}\n")
+
+
+if __name__ == "__main__":
+    main()
