@@ -6,7 +6,10 @@ redrive; attempts, journal and outcome are per (key, epoch).
 
 Durability. When an operation returns, its effect survives a crash of the process and of the machine. Every operation is
 one transaction: all of it or nothing, also when its caller is cancelled. Times are seconds since the epoch by the
-caller's clock; the ledger has none of its own.
+caller's clock; the ledger has none of its own. A lease is valid while its `until` lies ahead of the caller's `now`.
+
+Sequences. An event counts on its subject's counter; a message that was never verified counts on its own key, so that
+nobody can move a genuine subject's numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -256,7 +259,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class SubjectState:
-    """What is known of a subject."""
+    """What is known of a subject. `held_by` may have ended; `events` are the keys of its newest 50, newest first."""
 
     subject: str
     token: int
@@ -270,7 +273,7 @@ class SubjectState:
 
 @dataclass(frozen=True, slots=True)
 class LedgerStats:
-    """Counts for `/status`, metrics and health."""
+    """Counts for `/status`, metrics and health. `leases` are those not given back, also when they have ended."""
 
     open_events: int
     finished_events: int
@@ -308,7 +311,8 @@ class Ledger(Protocol):
         taken; attempts used up. When claimed: the subject's token grows by one, the attempt is counted, the generation and
         desired state of each facet that is not newer are set, names are reserved, a create lifts the tombstone.
         A `deletes` request that is held marks an older holder of its own subject as pre-empted.
-        Of several facets, only those whose claimed generation is not newer are taken over.
+        Of several facets, only those whose claimed generation is not newer are taken over. A claimed delete counts for
+        every facet of its subject; a create lifts the tombstone only if its generation is newer.
         A claim by the same key, epoch and replica while its own lease is valid takes it over under a new token.
         """
         ...
@@ -328,7 +332,7 @@ class Ledger(Protocol):
     async def release(self, claim: Claim, *, error: str | None, waiting: Waiting | None, now: float) -> None:
         """Give lease and locks back without an end. `error` is kept as the last one; without it the attempt is not counted.
 
-        A lease that has been lost meanwhile is left alone.
+        A lease that has been taken over meanwhile is left alone; one that has merely ended still has its last word.
         """
         ...
 
@@ -339,8 +343,8 @@ class Ledger(Protocol):
     async def finish(self, ending: Ending) -> Record:
         """Write outcome, sequence and report, release lease and locks, set tombstone, free names: one transaction.
 
-        Raises LeaseLost when `claim` is given and its lease has ended or been taken over. When the epoch is finished
-        already, nothing changes. Returns the stored record either way; `changed` is true if any attempt intended a write.
+        When the epoch is finished already, nothing changes. Else raises LeaseLost when `claim` is given and its lease has
+        ended or been taken over, and when none is given while somebody holds a valid lease for the key. Returns the stored record either way; `changed` is true if any attempt intended a write.
         """
         ...
 
@@ -379,7 +383,8 @@ class Ledger(Protocol):
     async def purge(self, *, finished_before: float) -> int:
         """Forget finished records (with their history) that ended before then and whose report has been sent.
 
-        Tombstones, facets' generations and name reservations stay. Returns how many records went.
+        Tombstones, facets' generations and name reservations stay. Returns how many records went; one call forgets a
+        bounded number, so after a long pause it may take several.
         """
         ...
 
