@@ -344,7 +344,8 @@ class Ledger(Protocol):
         """Write outcome, sequence and report, release lease and locks, set tombstone, free names: one transaction.
 
         When the epoch is finished already, nothing changes. Else raises LeaseLost when `claim` is given and its lease has
-        ended or been taken over, and when none is given while somebody holds a valid lease for the key. Returns the stored record either way; `changed` is true if any attempt intended a write.
+        ended or been taken over, and when none is given while somebody holds a valid lease for the key.
+        Returns the stored record either way; `changed` is true if any attempt intended a write.
         """
         ...
 
