@@ -1,5 +1,43 @@
-"""The command line."""
+"""The command line: `agentd`."""
+
+from pathlib import Path
+
+import click
+
+from agentd import __version__
+from agentd.cli.config import config
+from agentd.cli.demo import demo
+from agentd.cli.dev import dev
+from agentd.cli.dlq import dlq
+from agentd.cli.explain import explain
+from agentd.cli.run import run
+from agentd.cli.schema import schema
+from agentd.cli.send import send
+from agentd.cli.status import status
 
 
-def main() -> None:
-    """Run the command line."""
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 aborted by a second signal. "
+    'Shell completion: eval "$(_AGENTD_COMPLETE=bash_source agentd)" (or zsh_source, fish_source).',
+)
+@click.version_option(__version__, prog_name="agentd")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="AGENTD_CONFIG",
+    help="Settings file (YAML or TOML). AGENTD_* variables override it.",
+)
+def main(config: Path | None) -> None:
+    """Carry events of a Conveyor control plane out in your own cloud account.
+
+    \b
+    Try it on this machine:     agentd demo
+    Keep the same stack up:     agentd dev
+    Run the daemon:             agentd run
+    See what became of one:     agentd explain EVENT
+    """
+
+
+for command in (run, dev, demo, send, explain, status, dlq, schema, config):
+    main.add_command(command)

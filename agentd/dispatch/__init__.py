@@ -3,6 +3,17 @@
 from agentd.dispatch.config import DispatchConfig
 from agentd.dispatch.deps import Deps, Outlet, Ports
 from agentd.dispatch.dispatcher import Dispatcher
+from agentd.dispatch.explain import Explanation, explain
 from agentd.dispatch.registry import BadHandlers, load_handlers
 
-__all__ = ["BadHandlers", "Deps", "DispatchConfig", "Dispatcher", "Outlet", "Ports", "load_handlers"]
+__all__ = [
+    "BadHandlers",
+    "Deps",
+    "DispatchConfig",
+    "Dispatcher",
+    "Explanation",
+    "Outlet",
+    "Ports",
+    "explain",
+    "load_handlers",
+]

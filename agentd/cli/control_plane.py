@@ -1,0 +1,106 @@
+"""The other side of the queues, for the demo and for tests: sends events and collects reports."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from agentd.bus import Done, Outgoing, SqsQueue
+from agentd.cli.stack import CLUSTER_ID, TENANT_ID, Stack, StackError, open_queues
+from agentd.core import Runtime, Subject
+from agentd.events import EventData, encode
+
+Json = dict[str, Any]  # a CloudEvent as it travels
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    """Sends to the commands queue and reads the reports queue until it is closed."""
+
+    commands: SqsQueue
+    reports: SqsQueue
+    outcomes: list[Json] = field(default_factory=list)
+    progress: list[Json] = field(default_factory=list)
+    heartbeats: int = 0
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def send(self, body: str) -> None:
+        """Put a message on the commands queue, whatever it is."""
+        subject = _subject_of(body)
+        outgoing = Outgoing(body=body, group=subject, dedupe_id=str(uuid4()))
+        (answer,) = await self.commands.send([outgoing])
+        if not isinstance(answer, Done):
+            raise StackError(f"the commands queue did not take the message: {answer.message}")
+
+    async def report(self, event_id: str | None, *, count: int = 1, timeout_s: float = 60.0) -> Json:
+        """The `count`-th outcome report about an event, once it is there; None: about a message without a readable id."""
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: len(self.about(event_id)) >= count)
+            return self.about(event_id)[count - 1]
+
+    def about(self, event_id: str | None) -> Sequence[Json]:
+        """The outcome reports about an event so far."""
+        return [report for report in self.outcomes if report["data"]["event_id"] == event_id]
+
+    async def collect(self) -> None:
+        """Read reports for ever."""
+        while True:
+            for message in await self.reports.receive(10, wait_s=1, visibility_s=30):
+                report = json.loads(message.body)
+                async with self._news:
+                    self._file(report)
+                    self._news.notify_all()
+                await self.reports.delete([message.receipt])
+
+    def _file(self, report: Json) -> None:
+        match report["type"]:
+            case "conveyor.progress.v1":
+                self.progress.append(report)
+            case "conveyor.agent.heartbeat.v1":
+                self.heartbeats += 1
+            case _:
+                self.outcomes.append(report)
+
+
+@asynccontextmanager
+async def control_plane(stack: Stack, runtime: Runtime) -> AsyncIterator[ControlPlane]:
+    """A control plane at work on the stack's queues."""
+    commands = SqsQueue(stack.commands_url, name="commands", aws=stack.aws, runtime=runtime)
+    reports = SqsQueue(stack.reports_url, name="reports", aws=stack.aws, runtime=runtime)
+    async with open_queues(commands, reports), asyncio.TaskGroup() as group:
+        plane = ControlPlane(commands, reports)
+        collecting = runtime.spawn(group, plane.collect(), "collect-reports")
+        yield plane
+        collecting.cancel()
+
+
+def event(data: EventData, generation: int, *, event_id: str | None = None, **attributes: object) -> str:
+    """A CloudEvent for the stack's own agent, ready to be sent."""
+    _, own_id = data.own_id()
+    envelope: Mapping[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id or str(uuid4()),
+        "source": "https://control-plane.example",
+        "type": data.type,
+        "subject": str(Subject(data.kind(), own_id)),
+        "time": datetime.now(UTC).isoformat(),
+        "datacontenttype": "application/json",
+        "tenantid": TENANT_ID,
+        "clusterid": CLUSTER_ID,
+        "generation": generation,
+        "actor": "demo",
+        **attributes,
+    }
+    return encode(envelope, data.model_dump(mode="json", exclude_defaults=True))
+
+
+def _subject_of(body: str) -> str:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return "unknown"
+    return str(document.get("subject", "unknown")) if isinstance(document, dict) else "unknown"

@@ -1,0 +1,218 @@
+"""`agentd demo`: the main job, on embedded defaults, shown."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from agentd import dispatch
+from agentd.cli.common import asynchronous
+from agentd.cli.control_plane import ControlPlane, control_plane
+from agentd.cli.explain import show
+from agentd.cli.output import cell, print_table
+from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.cli.story import Act, Expected, Stage, Telling, story
+from agentd.core import Runtime, system_runtime
+from agentd.ledger import LedgerConfig
+from agentd.ledger.sqlite import SqliteLedger
+
+Json = dict[str, Any]  # a CloudEvent as it travels
+
+_METRICS_SHOWN = (
+    "agentd_events_received_total",
+    "agentd_event_outcomes_total",
+    "agentd_handler_retries_total",
+    "agentd_acks_total",
+    "agentd_reports_sent_total",
+)
+_COLUMNS = ("event", "outcome", "changed", "epoch", "attempts", "seconds", "reason", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the story, with its report once it is there."""
+
+    telling: Telling
+    report: Json | None = None
+    seconds: float | None = None
+
+    @property
+    def found(self) -> Expected | None:
+        """How the event ended."""
+        if self.report is None:
+            return None
+        data = self.report["data"]
+        return Expected(data["outcome"], data["changed"], data["reason"], data["epoch"])
+
+    @property
+    def right(self) -> bool:
+        """Whether it ended as the story wants it."""
+        return self.found == self.telling.expected
+
+    def row(self) -> Sequence[object]:
+        """For the table."""
+        if self.report is None or self.found is None:
+            return (self.telling.title, "...", "", "", "", "", "", "")
+        data, found = self.report["data"], self.found
+        verdict = "as told" if self.right else f"WRONG, expected {self.telling.expected}"
+        return (
+            self.telling.title,
+            found.outcome,
+            found.changed,
+            found.epoch,
+            data["attempts"],
+            self.seconds,
+            found.reason,
+            verdict,
+        )
+
+
+OnNews = Callable[[Told], None]
+
+
+class Teller:
+    """Plays a story to a daemon, and shows how it goes."""
+
+    def __init__(self, stage: Stage, plane: ControlPlane, acts: Sequence[Act]) -> None:
+        self._stage = stage
+        self._plane = plane
+        self._acts = acts
+        self.told = {id(telling): Told(telling) for act in acts for telling in act.tellings}
+
+    async def tell(self, on_news: OnNews) -> None:
+        """Act by act; `on_news` is called with every line whose report has come. TimeoutError: one did not come."""
+        for act in self._acts:
+            started = time.monotonic()
+            if act.prepare is not None:
+                await act.prepare(self._stage)
+            async with asyncio.TaskGroup() as group:
+                for telling in act.tellings:
+                    if act.sends:
+                        await self._plane.send(telling.body)
+                    group.create_task(self._wait(telling, started, on_news), name=telling.title)
+
+    async def _wait(self, telling: Telling, started: float, on_news: OnNews) -> None:
+        report = await self._plane.report(telling.event_id, count=telling.count)
+        told = Told(telling, report, time.monotonic() - started)
+        self.told[id(telling)] = told
+        on_news(told)
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".agentd/demo"),
+    show_default=True,
+    help="Where ledger and logs go; emptied first.",
+)
+@asynchronous
+async def demo(folder: Path) -> None:
+    """Run the main job on this machine and show it.
+
+    An emulated cloud comes up in a child process, the daemon in another; a story of events goes through the queue, the
+    reports come back, and every one is held against what it must say. Ends non-zero if anything differs.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    runtime = system_runtime()
+    started = runtime.monotonic()
+    try:
+        async with start_stack(folder) as stack:
+            wrong = await _play(stack, runtime)
+    except StackError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"\n{runtime.monotonic() - started:.1f} s; logs and ledger are in {folder}")
+    if wrong:
+        raise click.ClickException("; ".join(wrong))
+
+
+async def _play(stack: Stack, runtime: Runtime) -> Sequence[str]:
+    """Play the story; what went wrong."""
+    daemon = DaemonProcess(stack.environment(), log=stack.folder / "agentd.log")
+    click.echo(f"cloud at {stack.cloud.endpoint_url}, daemon starting")
+    await daemon.start()
+    try:
+        async with control_plane(stack, runtime) as plane:
+            teller = Teller(Stage(stack, runtime), plane, story())
+            await _show_live(teller)
+            wrong = [f"{told.telling.title}: {told.found}" for told in teller.told.values() if not told.right]
+            wrong += await _show_world(stack, runtime, daemon)
+            wrong += await _show_repetition(stack, plane, teller)
+    finally:
+        code = await daemon.stop()
+    if code:
+        wrong.append(f"the daemon ended with exit code {code} instead of draining")
+    return wrong
+
+
+async def _show_live(teller: Teller) -> None:
+    console = Console()
+    if not console.is_terminal:
+        await teller.tell(lambda told: click.echo("  " + "  ".join(cell(value) for value in told.row())))
+        print_table(_COLUMNS, [told.row() for told in teller.told.values()], title="\nthe story")
+        return
+    with Live(_table(teller), console=console, refresh_per_second=8) as live:
+        await teller.tell(lambda _told: live.update(_table(teller)))
+
+
+def _table(teller: Teller) -> Table:
+    table = Table(*_COLUMNS, title="the story", title_justify="left", show_edge=False)
+    for told in teller.told.values():
+        style = None if told.report is None or told.right else "bold red"
+        table.add_row(*(cell(value) for value in told.row()), style=style)
+    return table
+
+
+async def _show_world(stack: Stack, runtime: Runtime, daemon: DaemonProcess) -> Sequence[str]:
+    """What exists now, some metrics, one explanation; what is wrong with it."""
+    repositories = await Stage(stack, runtime).repositories()
+    print_table(("repository", "subject", "generation", "images"), repositories, title="\nin the registry")
+    _, text = await daemon.get("/metrics")
+    lines = [line for line in text.splitlines() if line.startswith(_METRICS_SHOWN)]
+    click.echo("\nsome metrics, as scraped")
+    for line in lines:
+        click.echo(f"  {line}")
+    click.echo("\nagentd explain, for the event that was throttled twice")
+    await _explain(stack, runtime, Stage.event_of("create gamma 1"))
+    found = {
+        str(row[0]).rsplit("/", maxsplit=2)[-2] + "/" + str(row[0]).rsplit("/", maxsplit=1)[-1] for row in repositories
+    }
+    wanted = {"project/alpha", "project/beta", "project/gamma", "project/delta", "package/tools"}
+    return [] if found == wanted else [f"the registry holds {sorted(found)}, expected {sorted(wanted)}"]
+
+
+async def _explain(stack: Stack, runtime: Runtime, event_id: str) -> None:
+    config = LedgerConfig(path=stack.folder / "ledger.db")
+    ledger = await SqliteLedger.open(config, observe=lambda _operation, _result, _seconds: None, read_only=True)
+    try:
+        for explanation in await dispatch.explain(ledger, event_id, now=runtime.now()):
+            show(explanation)
+    finally:
+        await ledger.close()
+
+
+async def _show_repetition(stack: Stack, plane: ControlPlane, teller: Teller) -> Sequence[str]:
+    """Send every valid event once more: the same reports again, and not one write to the registry."""
+    await stack.cloud.reset_calls()
+    known = {report["id"] for report in plane.outcomes}
+    bodies = {
+        told.telling.event_id: told.telling.body
+        for told in teller.told.values()
+        if told.report is not None and told.report["data"]["key"].startswith("event/")
+    }
+    before = {event_id: len(plane.about(event_id)) for event_id in bodies}
+    for body in bodies.values():
+        await plane.send(body)
+    reports = [await plane.report(event_id, count=count + 1) for event_id, count in before.items()]
+    writes = stack.cloud.writes(await stack.cloud.calls(), service="ecr")
+    click.echo(f"the story once more: {len(reports)} events, {sum(writes.values())} writes to the registry")
+    wrong = [f"a repeated event made a new report: {report['data']}" for report in reports if report["id"] not in known]
+    return wrong + ([f"a repeated story wrote to the registry: {dict(writes)}"] if writes else [])

@@ -1,0 +1,92 @@
+"""`agentd dev`: everything on this machine, for as long as you like."""
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from agentd.app import Stop
+from agentd.cli.common import asynchronous
+from agentd.cli.control_plane import event
+from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.core import system_runtime
+from agentd.events import ProjectCreate
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".agentd/dev"),
+    show_default=True,
+    help="Where ledger, logs and an example event go. The ledger is kept from run to run only with the cloud it is about.",
+)
+@asynchronous
+async def dev(folder: Path) -> None:
+    """Run the daemon with everything that it needs embedded, and print commands to try. Ends with Ctrl-C."""
+    stop = Stop()
+    with stop.on_signals():
+        try:
+            await _up(folder, stop)
+        except StackError as error:
+            raise click.ClickException(str(error)) from error
+
+
+async def _up(folder: Path, stop: Stop) -> None:
+    # The emulated cloud forgets everything when it stops, so a ledger from before would know of what is gone.
+    await asyncio.to_thread(_forget, folder)
+    async with start_stack(folder) as stack:
+        daemon = DaemonProcess(stack.environment())
+        await daemon.start()
+        try:
+            await asyncio.to_thread(_write_files, stack, daemon)
+            click.echo(_commands(stack, daemon), err=True)
+            await _until_stopped(daemon, stop)
+        finally:
+            await daemon.stop()
+
+
+async def _until_stopped(daemon: DaemonProcess, stop: Stop) -> None:
+    async with asyncio.TaskGroup() as group:
+        ended = group.create_task(daemon.wait(), name="daemon")
+        asked = group.create_task(stop.drain.wait(), name="stop")
+        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+        fell_over = ended.done() and not asked.done()
+        ended.cancel()
+        asked.cancel()
+    if fell_over:
+        raise StackError("the daemon has ended by itself; its output is above")
+
+
+def _forget(folder: Path) -> None:
+    for old in folder.glob("ledger.db*"):
+        old.unlink()
+
+
+def _write_files(stack: Stack, daemon: DaemonProcess) -> None:
+    project = ProjectCreate(project_id=system_runtime().new_id(), project_name="example")
+    (stack.folder / "event.json").write_text(event(project, 1) + "\n")
+    variables: Mapping[str, str] = {
+        **stack.environment(),
+        "AGENTD_TELEMETRY__HTTP_PORT": daemon.http_url.rsplit(":", 1)[1],
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    (stack.folder / "env").write_text("\n".join(lines) + "\n")
+
+
+def _commands(stack: Stack, daemon: DaemonProcess) -> str:
+    folder = shlex.quote(str(stack.folder))
+    return f"""
+The cloud is at {stack.cloud.endpoint_url}, the daemon at {daemon.http_url}. In another terminal:
+
+  . {folder}/env                              # points every command below at this stack
+  agentd send {folder}/event.json             # create a project
+  agentd explain "$(python3 -c 'import json; print(json.load(open("{stack.folder}/event.json"))["id"])')"
+  agentd status
+  agentd dlq list
+  curl {daemon.http_url}/metrics
+
+(.venv/bin/agentd, if it is not on the path.) Ctrl-C ends it all.
+"""

@@ -1,0 +1,192 @@
+"""Everything that the daemon needs, on this machine: the emulated cloud, its queues, and the daemon as a process."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+from aiobotocore.session import AioSession
+
+from agentd.bus import SqsQueue
+from agentd.core import AwsConfig
+from agentd.embedded import EmbeddedCloud
+
+TENANT_ID = "7e0a0000-0000-4000-8000-000000000001"
+CLUSTER_ID = "c1050000-0000-4000-8000-000000000001"
+_READY_S = 20.0
+_STOP_S = 40.0
+
+
+class StackError(Exception):
+    """The stack did not come up, or fell over; the message says which part and where its output is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running cloud with the three queues, and what a daemon must know of them."""
+
+    cloud: EmbeddedCloud
+    folder: Path
+    commands_url: str
+    dead_letters_url: str
+    reports_url: str
+
+    @property
+    def aws(self) -> AwsConfig:
+        """Where the cloud is."""
+        return AwsConfig(region=self.cloud.region, endpoint_url=self.cloud.endpoint_url)
+
+    def environment(self, **settings: str) -> Mapping[str, str]:
+        """Environment of a daemon or command that works on this stack; `settings` are further `AGENTD_*` variables."""
+        return {
+            **self.cloud.environment,
+            "AGENTD_TENANT_ID": TENANT_ID,
+            "AGENTD_CLUSTER_ID": CLUSTER_ID,
+            "AGENTD_AWS__REGION": self.cloud.region,
+            "AGENTD_AWS__ENDPOINT_URL": self.cloud.endpoint_url,
+            "AGENTD_COMMANDS__QUEUE_URL": self.commands_url,
+            "AGENTD_REPORTS_QUEUE_URL": self.reports_url,
+            "AGENTD_LEDGER__PATH": str(self.folder / "ledger.db"),
+            # Polls cost nothing here, and a drain waits for the open ones.
+            "AGENTD_BUS__WAIT_S": "1",
+            **settings,
+        }
+
+
+@asynccontextmanager
+async def start_stack(folder: Path, *, fifo: bool = False, visibility_s: int = 30) -> AsyncIterator[Stack]:
+    """Start the cloud and make its queues; everything is gone when the block ends but the files in the folder."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    async with EmbeddedCloud.start(log=folder / "cloud.log") as cloud:
+        os.environ.update(cloud.environment)
+        suffix = ".fifo" if fifo else ""
+        aws = AwsConfig(region=cloud.region, endpoint_url=cloud.endpoint_url)
+        urls = await _make_queues(aws, suffix=suffix, visibility_s=visibility_s)
+        yield Stack(cloud, folder, *urls)
+
+
+async def _make_queues(aws: AwsConfig, *, suffix: str, visibility_s: int) -> tuple[str, str, str]:
+    attributes = {"FifoQueue": "true"} if suffix else {}
+    async with AioSession().create_client("sqs", region_name=aws.region, endpoint_url=aws.endpoint_url) as sqs:
+        dead_letters = await sqs.create_queue(QueueName=f"conveyor-dead-letters{suffix}", Attributes=attributes)
+        described = await sqs.get_queue_attributes(QueueUrl=dead_letters["QueueUrl"], AttributeNames=["QueueArn"])
+        arn = described["Attributes"]["QueueArn"]
+        # A backstop: the agent counts attempts itself, in its ledger.
+        redrive = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": "100"}}'
+        commands = await sqs.create_queue(
+            QueueName=f"conveyor-commands{suffix}",
+            Attributes={**attributes, "VisibilityTimeout": str(visibility_s), "RedrivePolicy": redrive},
+        )
+        reports = await sqs.create_queue(QueueName=f"conveyor-reports{suffix}", Attributes=attributes)
+    return commands["QueueUrl"], dead_letters["QueueUrl"], reports["QueueUrl"]
+
+
+@dataclass(slots=True)
+class DaemonProcess:
+    """`agentd run` as a child process. Its output goes to `log`, or to this process's own when there is none."""
+
+    environment: Mapping[str, str]
+    log: Path | None = None
+    process: asyncio.subprocess.Process | None = field(default=None, init=False)
+    http_url: str = field(default="", init=False)
+
+    async def start(self) -> None:
+        """Start it, and return once it is ready. StackError with the end of its output when it is not within 20 s."""
+        output: IO[bytes] | None = self.log.open("ab") if self.log else None
+        port = free_port()
+        self.http_url = f"http://127.0.0.1:{port}"
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "agentd",
+                "run",
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self.environment, "AGENTD_TELEMETRY__HTTP_PORT": str(port)},
+            )
+        finally:
+            if output:
+                output.close()
+        await self._wait_until_ready()
+
+    async def stop(self) -> int:
+        """Ask it to drain; its exit code. Killed when it takes too long."""
+        return await self._end(signal.SIGTERM)
+
+    async def kill(self) -> int:
+        """kill -9, as a crash would."""
+        return await self._end(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Its exit code, once it ends by itself."""
+        if self.process is None:
+            raise StackError("the daemon was never started")
+        return await self.process.wait()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text of one of its HTTP pages."""
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self.http_url + path) as answer:
+            return answer.status, await answer.text()
+
+    async def _end(self, number: signal.Signals) -> int:
+        if self.process is None or self.process.returncode is not None:
+            return self.process.returncode or 0 if self.process else 0
+        self.process.send_signal(number)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                return await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise StackError(f"the daemon did not stop within {_STOP_S:g} s{self._tail()}") from None
+
+    async def _wait_until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_S):
+                while not await self._ready():  # noqa: ASYNC110 - another process becomes ready: no event of ours
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.kill()
+            raise StackError(f"the daemon was not ready within {_READY_S:g} s{self._tail()}") from None
+
+    async def _ready(self) -> bool:
+        if self.process is not None and self.process.returncode is not None:
+            raise StackError(f"the daemon ended with exit code {self.process.returncode}{self._tail()}")
+        try:
+            status, _ = await self.get("/readyz")
+        except aiohttp.ClientError:
+            return False
+        return status == HTTPStatus.OK
+
+    def _tail(self) -> str:
+        if self.log is None or not self.log.exists():
+            return ""
+        return f"; the end of {self.log}:\n{self.log.read_text(errors='replace')[-3000:]}"
+
+
+@asynccontextmanager
+async def open_queues(*queues: SqsQueue) -> AsyncIterator[None]:
+    """The queues are open until the block ends."""
+    async with AsyncExitStack() as stack:
+        for queue in queues:
+            stack.push_async_callback(queue.close)
+            await queue.open()
+        yield
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
