@@ -3,8 +3,9 @@
 Started by `agentd.embedded.cloud`, never by hand. It listens on loopback, writes its port as one line to standard output
 when it is ready, and ends when its standard input does, so that it cannot outlive its parent.
 
-The front is aiohttp's server and not the emulator's own: only a server of ours can close a connection without an
-answer. The emulator's start-up hooks (containers, MQTT, init scripts) are left out; the services used here need none.
+The front is aiohttp's server and not the emulator's own: only a server of ours can close a connection without an answer.
+It also cuts ECR's listings into pages, as AWS does and the emulator does not. The emulator's start-up hooks (containers,
+MQTT, init scripts) are left out; the services used here need none.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
@@ -26,11 +28,16 @@ from pydantic import ValidationError
 
 from agentd.embedded.calls import Call, Protocol, identify
 from agentd.embedded.faults import Fault, FaultBook, FaultKind
+from agentd.embedded.paging import BadToken, ask_for_all, cut, is_paged
 
 # The shapes of the ASGI specification: free-form mappings.
 Message = MutableMapping[str, Any]
-Asgi = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
+CarryOut = Callable[[Send], Awaitable[None]]
 
+_LENGTH_HEADERS = (b"content-length", b"transfer-encoding")
 _MOST_COUNTED = 4096
 _OPEN_FILES = 8192
 _BACKLOG = 1024
@@ -88,43 +95,35 @@ class Front:
         self._count(call)
         text = f"{request.raw_path}\n{body.decode('utf-8', errors='replace')}"
         fault = self._faults.take(call.service, call.operation, text)
+
+        async def carry_out(send: Send) -> None:
+            await self._call(request, raw_path, query, ask_for_all(body) if is_paged(call) else body, send)
+
         if fault is None:
-            return await self._relay(request, raw_path, query, body)
-        return await self._show(fault, call, request, lambda send: self._call(request, raw_path, query, body, send))
+            return await _answer(call, request, body, carry_out)
+        return await self._show(fault, call, request, body, carry_out)
 
     def _count(self, call: Call) -> None:
         key = (call.service, call.operation)
         self._calls[key if key in self._calls or len(self._calls) < _MOST_COUNTED else ("other", "other")] += 1
 
     async def _show(
-        self,
-        fault: Fault,
-        call: Call,
-        request: web.Request,
-        carry_out: Callable[[Callable[[Message], Awaitable[None]]], Awaitable[None]],
+        self, fault: Fault, call: Call, request: web.Request, body: bytes, carry_out: CarryOut
     ) -> web.StreamResponse:
         await asyncio.sleep(fault.delay_s)
         match fault.kind:
             case FaultKind.ERROR:
-                return _error(fault, call)
+                return _error(call, fault.status, fault.code, fault.message, fault.retry_after_s)
             case FaultKind.DROP_BEFORE:
                 return _hang_up(request)
             case FaultKind.DROP_AFTER:
                 await carry_out(_discard)
                 return _hang_up(request)
             case FaultKind.DELAY:
-                relay = _Relay(request)
-                await carry_out(relay.send)
-                return relay.response
+                return await _answer(call, request, body, carry_out)
 
-    async def _relay(self, request: web.Request, raw_path: str, query: str, body: bytes) -> web.StreamResponse:
-        relay = _Relay(request)
-        await self._call(request, raw_path, query, body, relay.send)
-        return relay.response
-
-    async def _call(
-        self, request: web.Request, raw_path: str, query: str, body: bytes, send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def _call(self, request: web.Request, raw_path: str, query: str, body: bytes, send: Send) -> None:
+        headers = [(name.lower(), value) for name, value in request.raw_headers if name.lower() not in _LENGTH_HEADERS]
         scope: Message = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -134,7 +133,7 @@ class Front:
             "path": unquote(raw_path),
             "raw_path": raw_path.encode(),
             "query_string": query.encode(),
-            "headers": [(name.lower(), value) for name, value in request.raw_headers],
+            "headers": [*headers, (b"content-length", str(len(body)).encode())],
             "client": request.transport.get_extra_info("peername") if request.transport else None,
         }
         incoming: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -168,13 +167,33 @@ class _Relay:
             await self.response.write_eof()
 
 
-async def _run(
-    cloud: Asgi,
-    scope: Message,
-    receive: Callable[[], Awaitable[Message]],
-    send: Callable[[Message], Awaitable[None]],
-) -> None:
+async def _run(cloud: Asgi, scope: Message, receive: Receive, send: Send) -> None:
     await cloud(scope, receive, send)
+
+
+async def _answer(call: Call, request: web.Request, body: bytes, carry_out: CarryOut) -> web.StreamResponse:
+    if is_paged(call):
+        return await _page(call, body, carry_out)
+    relay = _Relay(request)
+    await carry_out(relay.send)
+    return relay.response
+
+
+async def _page(call: Call, body: bytes, carry_out: CarryOut) -> web.Response:
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await carry_out(keep)
+    start, *rest = messages
+    try:
+        answer = cut(call, body, b"".join(message.get("body", b"") for message in rest))
+    except BadToken as error:
+        return _error(call, HTTPStatus.BAD_REQUEST, "InvalidParameterException", str(error), None)
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
+    headers.pop("content-length", None)
+    return web.Response(status=start["status"], headers=headers, body=answer)
 
 
 async def _discard(_message: Message) -> None:
@@ -187,20 +206,20 @@ def _hang_up(request: web.Request) -> web.Response:
     return web.Response(status=500)  # written to nobody: the connection is closed
 
 
-def _error(fault: Fault, call: Call) -> web.Response:
+def _error(call: Call, status: int, code: str, message: str, retry_after_s: int | None) -> web.Response:
     request_id = str(uuid4())
     headers = {"x-amzn-RequestId": request_id, "x-amz-request-id": request_id}
-    if fault.retry_after_s is not None:
-        headers["Retry-After"] = str(fault.retry_after_s)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     if call.protocol is Protocol.JSON:
-        text = json.dumps({"__type": fault.code, "message": fault.message})
-        return web.Response(status=fault.status, text=text, content_type="application/x-amz-json-1.1", headers=headers)
-    detail = f"<Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>"
+        text = json.dumps({"__type": code, "message": message})
+        return web.Response(status=status, text=text, content_type="application/x-amz-json-1.1", headers=headers)
+    detail = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     if call.protocol is Protocol.QUERY:
         text = f"<ErrorResponse><Error>{detail}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     else:
         text = f"<Error>{detail}<RequestId>{request_id}</RequestId></Error>"
-    return web.Response(status=fault.status, text=text, content_type="text/xml", headers=headers)
+    return web.Response(status=status, text=text, content_type="text/xml", headers=headers)
 
 
 def _end_with_parent() -> None:

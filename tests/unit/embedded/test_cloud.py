@@ -131,6 +131,20 @@ async def test_objects_come_back_as_they_were_put(s3: S3Client, cloud: EmbeddedC
     assert cloud.writes(await cloud.calls()) == {("s3", "CreateBucket"): 1, ("s3", "PutObject"): 1}
 
 
+async def test_listings_come_in_pages_as_from_aws(ecr: ECRClient) -> None:
+    names = [f"team/app{number}" for number in range(5)]
+    for name in names:
+        await ecr.create_repository(repositoryName=name)
+    pages = [
+        page async for page in ecr.get_paginator("describe_repositories").paginate(PaginationConfig={"PageSize": 2})
+    ]
+    assert [len(page["repositories"]) for page in pages] == [2, 2, 1]
+    assert [found["repositoryName"] for page in pages for found in page["repositories"]] == names
+    for token in ("none of mine", "99"):
+        with pytest.raises(ClientError, match="InvalidParameterException"):
+            await ecr.describe_repositories(nextToken=token)
+
+
 async def test_a_port_in_use_is_an_error_with_the_reason(cloud: EmbeddedCloud, tmp_path: Path) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
     log = tmp_path / "logs" / "cloud.log"
