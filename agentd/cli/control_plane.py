@@ -36,15 +36,19 @@ class ControlPlane:
         if not isinstance(answer, Done):
             raise StackError(f"the commands queue did not take the message: {answer.message}")
 
-    async def report(self, event_id: str | None, *, count: int = 1, timeout_s: float = 60.0) -> Json:
-        """The `count`-th outcome report about an event, once it is there; None: about a message without a readable id."""
+    async def report(self, event_id: str | None, *, epoch: int = 1, count: int = 1, timeout_s: float = 60.0) -> Json:
+        """The `count`-th report of an event's epoch, once it is there; None: about a message without a readable id."""
         async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: len(self.about(event_id)) >= count)
-            return self.about(event_id)[count - 1]
+            await self._news.wait_for(lambda: len(self.about(event_id, epoch)) >= count)
+            return self.about(event_id, epoch)[count - 1]
 
-    def about(self, event_id: str | None) -> Sequence[Json]:
-        """The outcome reports about an event so far."""
-        return [report for report in self.outcomes if report["data"]["event_id"] == event_id]
+    def about(self, event_id: str | None, epoch: int) -> Sequence[Json]:
+        """The reports of an event's epoch so far."""
+        return [
+            report
+            for report in self.outcomes
+            if (report["data"]["event_id"], report["data"]["epoch"]) == (event_id, epoch)
+        ]
 
     async def collect(self) -> None:
         """Read reports for ever."""

@@ -100,7 +100,7 @@ class Teller:
                     group.create_task(self._wait(telling, started, on_news), name=telling.title)
 
     async def _wait(self, telling: Telling, started: float, on_news: OnNews) -> None:
-        report = await self._plane.report(telling.event_id, count=telling.count)
+        report = await self._plane.report(telling.event_id, epoch=telling.expected.epoch, count=telling.count)
         told = Told(telling, report, time.monotonic() - started)
         self.told[id(telling)] = told
         on_news(told)
@@ -203,15 +203,18 @@ async def _show_repetition(stack: Stack, plane: ControlPlane, teller: Teller) ->
     """Send every valid event once more: the same reports again, and not one write to the registry."""
     await stack.cloud.reset_calls()
     known = {report["id"] for report in plane.outcomes}
-    bodies = {
-        told.telling.event_id: told.telling.body
+    last = {
+        told.telling.event_id: told
         for told in teller.told.values()
         if told.report is not None and told.report["data"]["key"].startswith("event/")
     }
-    before = {event_id: len(plane.about(event_id)) for event_id in bodies}
-    for body in bodies.values():
-        await plane.send(body)
-    reports = [await plane.report(event_id, count=count + 1) for event_id, count in before.items()]
+    before = {event_id: len(plane.about(event_id, told.telling.expected.epoch)) for event_id, told in last.items()}
+    for told in last.values():
+        await plane.send(told.telling.body)
+    reports = [
+        await plane.report(event_id, epoch=told.telling.expected.epoch, count=before[event_id] + 1)
+        for event_id, told in last.items()
+    ]
     writes = stack.cloud.writes(await stack.cloud.calls(), service="ecr")
     click.echo(f"the story once more: {len(reports)} events, {sum(writes.values())} writes to the registry")
     wrong = [f"a repeated event made a new report: {report['data']}" for report in reports if report["id"] not in known]

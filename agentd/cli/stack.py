@@ -91,10 +91,14 @@ async def _make_queues(aws: AwsConfig, *, suffix: str, visibility_s: int) -> tup
 
 @dataclass(slots=True)
 class DaemonProcess:
-    """`agentd run` as a child process. Its output goes to `log`, or to this process's own when there is none."""
+    """`agentd run` as a child process. Its output goes to `log`, or to this process's own when there is none.
+
+    `module` is what Python is told to run with `run` as its argument.
+    """
 
     environment: Mapping[str, str]
     log: Path | None = None
+    module: str = "agentd"
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
     http_url: str = field(default="", init=False)
 
@@ -107,7 +111,7 @@ class DaemonProcess:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "agentd",
+                self.module,
                 "run",
                 stdout=output,
                 stderr=output,

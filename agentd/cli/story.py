@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiobotocore.session import ClientCreatorContext
     from types_aiobotocore_ecr.client import ECRClient
 
+_DEAD_LETTER_S = 30.0
 _PREFIX = "conveyor/data-plane"
 
 
@@ -39,7 +40,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One line of the story. `count`: which report about the event it is, when there are several."""
+    """One line of the story. `count`: which report of the event's epoch it is, when there are several."""
 
     title: str
     body: str
@@ -105,7 +106,7 @@ class Stage:
                     )
 
     async def redrive(self, event_id: str) -> None:
-        """What `agentd dlq redrive` does for one event."""
+        """What `agentd dlq redrive` does for one event. Its report may be here before the dead letter is there."""
         aws, runtime = self.stack.aws, self.runtime
         commands = SqsQueue(self.stack.commands_url, name="commands", aws=aws, runtime=runtime)
         letters = SqsQueue(self.stack.dead_letters_url, name="dead-letters", aws=aws, runtime=runtime)
@@ -116,6 +117,14 @@ class Stage:
             )
         if not result.redriven:
             raise StackError(f"event {event_id} is not in the dead-letter queue")
+
+    async def dead_letter_reasons(self) -> Sequence[str | None]:
+        """The reason of every dead letter."""
+        aws, runtime = self.stack.aws, self.runtime
+        commands = SqsQueue(self.stack.commands_url, name="commands", aws=aws, runtime=runtime)
+        letters = SqsQueue(self.stack.dead_letters_url, name="dead-letters", aws=aws, runtime=runtime)
+        async with open_queues(commands, letters):
+            return [entry.reason for entry in await DeadLetters(letters, commands, runtime).list(100)]
 
     async def repositories(self) -> Sequence[tuple[str, str, str, int]]:
         """Name, subject, generation and number of images of every repository there is."""
@@ -190,8 +199,8 @@ class _Script:
         return self._line(f"clean up {build}", note, data, 1, expected)
 
     def again(self, name: str, expected: Expected, note: str) -> Telling:
-        """The very same event as before; its second report."""
-        return Telling(f"{name}, {note}", self._bodies[name], _id(name), expected, count=2)
+        """The very same event as before: the second report of its epoch, or the first of its next."""
+        return Telling(f"{name}, {note}", self._bodies[name], _id(name), expected, count=3 - expected.epoch)
 
     def unknown(self) -> Telling:
         """A valid envelope of a type that nobody knows."""
