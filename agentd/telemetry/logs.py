@@ -60,6 +60,9 @@ def configure_logs(config: TelemetryConfig, stream: TextIO) -> None:
     _route_standard_library(config, lines, ending)
 
 
+_log = get_logger("telemetry")
+
+
 @contextmanager
 def bind_event(
     *,
@@ -113,8 +116,8 @@ class _StandardHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception:  # a library's own mistake, such as arguments that do not fit its message
-            self.handleError(record)
+        except Exception as error:  # a library's own mistake, such as arguments that do not fit its message
+            _log.warning("log.unreadable", library=record.name, template=str(record.msg), exc_info=error)
             return
         self._lines.msg(line)
 
@@ -172,11 +175,14 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMa
 
 def _redact_traceback(value: object) -> str:
     """The end of a traceback says what happened, so what is too long loses its middle."""
-    text = redact_text(str(value), most=16 * _MOST_TRACEBACK)
+    text = str(value)
     if len(text) <= _MOST_TRACEBACK:
-        return text
+        return redact_text(text, most=_MOST_TRACEBACK)
+    # Each end is redacted with a margin, so that no secret is cut in two before it is recognised.
     half = _MOST_TRACEBACK // 2
-    return f"{text[:half]}\n... [{len(text)} characters] ...\n{text[-half:]}"
+    begin = redact_text(text[: 2 * half], most=2 * half)[:half]
+    end = redact_text(text[-2 * half :], most=2 * half)[-half:]
+    return f"{begin}\n... [{len(text)} characters] ...\n{end}"
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

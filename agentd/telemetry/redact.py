@@ -23,6 +23,7 @@ _SECRET_KEY = re.compile(_SECRET_WORD, re.IGNORECASE)
 # Numbers under such a key are counters: a fencing token, a token count.
 _COUNTED_KEY = re.compile(r"tokens?$", re.IGNORECASE)
 
+# Texts come from outside, so every pattern is linear: possessive or bounded where it could go back over what it has read.
 _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), REDACTED),
     # user:pass@ in a URL
@@ -32,11 +33,11 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # name=value and "name": "value", as in query strings, headers and printed objects
     (
         re.compile(
-            rf"([\w-]*(?:{_SECRET_WORD})[\w-]*)([\"']?\s*[=:]\s*[\"']?)(?!{re.escape(REDACTED)}|bearer|basic|digest)"
-            r"[^\s\"',;&})\]]+",
+            rf"((?:{_SECRET_WORD})[\w-]{{0,64}}+[\"']?\s{{0,8}}+[=:]\s{{0,8}}+[\"']?)"
+            rf"(?!{re.escape(REDACTED)}|bearer|basic|digest)[^\s\"',;&}})\]]++",
             re.IGNORECASE,
         ),
-        rf"\1\2{REDACTED}",
+        rf"\1{REDACTED}",
     ),
     # JSON web tokens, detached ones included
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"), REDACTED),
