@@ -1,5 +1,6 @@
 """How a dead letter says why it is one: attributes, so that the body stays what the sender wrote."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ AT = "agentd-dead-lettered-at"
 MESSAGE_ID = "agentd-message-id"
 
 _MOST_TEXT = 256
+# Bounded, because anybody who may send can set the attribute: Python refuses to read numbers of thousands of digits.
+_EPOCH = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def dead_letter(delivery: Delivery, end: DeadLetter, *, now: float, limits: QueueLimits) -> Outgoing:
@@ -51,7 +54,7 @@ def own_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
 def epoch_of(attributes: Mapping[str, str]) -> int | None:
     """The epoch that ended in the dead-letter queue; None for a message that was not put there by an agent."""
     text = attributes.get(EPOCH, "")
-    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
+    return int(text) if _EPOCH.fullmatch(text) else None
 
 
 def _with_attribute(letter: Outgoing, name: str, value: str, limits: QueueLimits) -> Outgoing:
