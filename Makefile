@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev test test-slow check format lock schema clean
+.PHONY: help demo dev test test-slow check generate servers format lock clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -28,7 +28,7 @@ dev: $(READY) ## Keep the same stack up, with commands to try
 test: $(READY) check ## Check and test, within minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(READY) ## The suites that take longer: kill points, fuzzing, replicas, load
+test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing, replicas, load
 	@$(BIN)/python -m pytest -m slow --timeout 900
 
 check: $(READY) ## Lint, types, rooms, generated files
@@ -36,6 +36,13 @@ check: $(READY) ## Lint, types, rooms, generated files
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports --no-cache --quiet
+	@$(BIN)/python -m agentd.cli.generate --check
+
+generate: $(READY) ## Write the files that follow from the code
+	@$(BIN)/python -m agentd.cli.generate
+
+servers: ## Install the test servers that come from npm
+	@npm ci --silent --no-fund --no-audit --prefix tests/servers/fauxqs
 
 format: $(READY) ## Format and mend what can be mended
 	@$(BIN)/python -m ruff format --quiet .
