@@ -89,8 +89,6 @@ class ReportEnvelope(_Outgoing):
 class Timings(_Outgoing):
     """When what happened (RFC 3339). Absent: it did not come to that."""
 
-    received_at: AwareDatetime | None = None
-    """The message was received."""
     admitted_at: AwareDatetime | None = None
     """The event was written down for the first time."""
     started_at: AwareDatetime | None = None
