@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -114,6 +114,8 @@ class Front:
         match fault.kind:
             case FaultKind.ERROR:
                 return _error(call, fault.status, fault.code, fault.message, fault.retry_after_s)
+            case FaultKind.ANSWER:
+                return _plain(call, HTTPStatus.OK, fault.body, {})
             case FaultKind.DROP_BEFORE:
                 return _hang_up(request)
             case FaultKind.DROP_AFTER:
@@ -211,15 +213,20 @@ def _error(call: Call, status: int, code: str, message: str, retry_after_s: int 
     headers = {"x-amzn-RequestId": request_id, "x-amz-request-id": request_id}
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    if call.protocol is Protocol.JSON:
-        text = json.dumps({"__type": code, "message": message})
-        return web.Response(status=status, text=text, content_type="application/x-amz-json-1.1", headers=headers)
     detail = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-    if call.protocol is Protocol.QUERY:
-        text = f"<ErrorResponse><Error>{detail}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    else:
-        text = f"<Error>{detail}<RequestId>{request_id}</RequestId></Error>"
-    return web.Response(status=status, text=text, content_type="text/xml", headers=headers)
+    match call.protocol:
+        case Protocol.JSON:
+            text = json.dumps({"__type": code, "message": message})
+        case Protocol.QUERY:
+            text = f"<ErrorResponse><Error>{detail}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        case Protocol.REST_XML:
+            text = f"<Error>{detail}<RequestId>{request_id}</RequestId></Error>"
+    return _plain(call, status, text, headers)
+
+
+def _plain(call: Call, status: int, text: str, headers: Mapping[str, str]) -> web.Response:
+    content_type = "application/x-amz-json-1.1" if call.protocol is Protocol.JSON else "text/xml"
+    return web.Response(status=status, text=text, content_type=content_type, headers=headers)
 
 
 def _end_with_parent() -> None:

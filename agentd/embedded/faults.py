@@ -14,6 +14,8 @@ class FaultKind(StrEnum):
 
     ERROR = "error"
     """It has no effect; the answer is an error as AWS would give it."""
+    ANSWER = "answer"
+    """It has no effect; the answer is `body`, with HTTP status 200: a batch of which some entries failed, for example."""
     DELAY = "delay"
     """It is carried out, but later."""
     DROP_BEFORE = "drop_before"
@@ -48,6 +50,8 @@ class Fault(BaseModel):
     """AWS error code of an error, for example ThrottlingException."""
     message: str = "Injected fault."
     """Message of an error."""
+    body: str = ""
+    """The whole answer, in the service's own spelling."""
     retry_after_s: Annotated[int, Field(ge=0)] | None = None
     """The Retry-After header of an error."""
 
