@@ -96,14 +96,14 @@ class Stage:
     async def push_builds(self) -> None:
         """Two builds of `alpha` are pushed; one is deployed to the environment `dev`."""
         async with self._ecr() as ecr:
-            for name, tags in (
-                ("build used", (_id("build used"), f"{DEPLOYED_TAG_PREFIX}dev")),
-                ("build old", (_id("build old"),)),
+            for build, tag in (
+                ("build used", _id("build used")),
+                ("build used", f"{DEPLOYED_TAG_PREFIX}dev"),
+                ("build old", _id("build old")),
             ):
-                for tag in tags:
-                    await ecr.put_image(
-                        repositoryName=f"{_PREFIX}/project/alpha", imageManifest=_manifest(name), imageTag=tag
-                    )
+                await ecr.put_image(
+                    repositoryName=f"{_PREFIX}/project/alpha", imageManifest=_manifest(build), imageTag=tag
+                )
 
     async def redrive(self, event_id: str) -> None:
         """What `agentd dlq redrive` does for one event. Its report may be here before the dead letter is there."""
@@ -112,11 +112,13 @@ class Stage:
         letters = SqsQueue(self.stack.dead_letters_url, name="dead-letters", aws=aws, runtime=runtime)
         async with open_queues(commands, letters):
             dead_letters = DeadLetters(letters, commands, runtime)
-            result = await dead_letters.redrive(
-                lambda entry: entry.key == f"event/{event_id}", rate_per_s=100, limit=10
-            )
-        if not result.redriven:
-            raise StackError(f"event {event_id} is not in the dead-letter queue")
+            deadline = runtime.monotonic() + _DEAD_LETTER_S
+            while not (
+                await dead_letters.redrive(lambda entry: entry.named(event_id), rate_per_s=100, limit=10)
+            ).redriven:
+                if runtime.monotonic() > deadline:
+                    raise StackError(f"event {event_id} does not come to the dead-letter queue")
+                await runtime.sleep(0.2)
 
     async def dead_letter_reasons(self) -> Sequence[str | None]:
         """The reason of every dead letter."""
