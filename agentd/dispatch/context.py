@@ -75,7 +75,8 @@ class RunContext:
         self._boundary()
         self.current_step = name
         self.progress("")
-        with self._deps.metrics.handler_step_duration.labels(self._handler.event.type, name).time():
+        duration = self._deps.metrics.handler_step_duration.labels(self._handler.event.type, name)
+        with duration.time(), self._deps.tracing.span("step", step=name, attempt=self._claimed.attempt):
             result = await self._persistently(work)
         self._journal[name] = result
         self._lease.accept(

@@ -79,7 +79,14 @@ class Dispatcher:
             bind_event(
                 event_id=envelope.id, type=envelope.type, subject=envelope.subject, traceparent=envelope.traceparent
             ),
-            self._deps.tracing.span("event", traceparent=envelope.traceparent, type=envelope.type),
+            self._deps.tracing.span(
+                "event",
+                traceparent=envelope.traceparent,
+                event_id=envelope.id,
+                type=envelope.type,
+                subject=envelope.subject,
+                generation=envelope.generation,
+            ),
             self._queue_up(event) as ticket,
         ):
             return await self._look_up(delivery, event, ticket)
