@@ -99,7 +99,11 @@ class Dispatcher:
                 return await self._endings.reject_event(delivery, event, refusal)
             record = await self._admit(event)
         if record.digest != event.digest:
-            known = Malformed(f"id: {event.envelope.id} is known with other content", reason=Reason.CONFLICT)
+            known = Malformed(
+                f"id: {event.envelope.id} is known with other content",
+                reason=Reason.CONFLICT,
+                attributes=event.envelope.model_dump(mode="json", include={"id", "type", "subject"}),
+            )
             return await self._endings.reject_message(delivery, known)
         if record.state is RecordState.FINISHED:
             if not _asks_for_next_epoch(delivery, record):
