@@ -67,6 +67,7 @@ class SqsQueue:
         runtime: Runtime,
         connections: int = 16,
         call_timeout_s: float = 10.0,
+        session: AioSession | None = None,
     ) -> None:
         self.url = url
         self._name = name
@@ -74,6 +75,8 @@ class SqsQueue:
         self._runtime = runtime
         self._connections = connections
         self._call_timeout_s = call_timeout_s
+        # It holds the credentials and the parsed service model: the queues of one account share it.
+        self._session = session or AioSession(profile=aws.profile)
         self._stack = AsyncExitStack()
         self._client_or_none: SQSClient | None = None
         self._limits: QueueLimits | None = None
@@ -110,13 +113,18 @@ class SqsQueue:
         """The queue, not yet open, that the redrive policy names; None without one. It is in the same account and region."""
         if self._dead_letter_arn is None:
             return None
+        return self.sibling(f"{self.url.rsplit('/', 1)[0]}/{self._dead_letter_arn.rsplit(':', 1)[1]}", name=name)
+
+    def sibling(self, url: str, *, name: str) -> "SqsQueue":
+        """Another queue, not yet open, reached the same way with the same credentials."""
         return SqsQueue(
-            f"{self.url.rsplit('/', 1)[0]}/{self._dead_letter_arn.rsplit(':', 1)[1]}",
+            url,
             name=name,
             aws=self._aws,
             runtime=self._runtime,
             connections=self._connections,
             call_timeout_s=self._call_timeout_s,
+            session=self._session,
         )
 
     async def receive(self, limit: int, *, wait_s: float, visibility_s: float) -> Sequence[Received]:
@@ -218,7 +226,7 @@ class SqsQueue:
         )
         try:
             client: SQSClient = await self._stack.enter_async_context(
-                AioSession(profile=self._aws.profile).create_client(
+                self._session.create_client(
                     "sqs",
                     region_name=self._aws.region or _region_of(self.url),
                     endpoint_url=self._aws.endpoint_url,

@@ -28,14 +28,16 @@ class SqsAdmin:
     """What the owner of the account does: create queues, put messages on them that no agent would send."""
 
     client: "SQSClient"
+    session: AioSession
 
     @classmethod
     @asynccontextmanager
     async def at(cls, server: AwsServer) -> AsyncIterator["SqsAdmin"]:
         """An administrator of one server, until the block ends."""
-        client = AioSession().create_client("sqs", region_name=server.aws.region, endpoint_url=server.aws.endpoint_url)
+        session = AioSession()
+        client = session.create_client("sqs", region_name=server.aws.region, endpoint_url=server.aws.endpoint_url)
         async with client as sqs:
-            yield cls(sqs)
+            yield cls(sqs, session)
 
     async def queue(self, *, fifo: bool = False, attributes: Mapping[str, str] | None = None) -> str:
         """The URL of a new queue of its own."""

@@ -39,7 +39,7 @@ class Rig:
 
     async def opened(self, url: str, *, name: str = "commands") -> SqsQueue:
         """The queue with this URL, open."""
-        queue = SqsQueue(url, name=name, aws=self.server.aws, runtime=self.runtime)
+        queue = SqsQueue(url, name=name, aws=self.server.aws, runtime=self.runtime, session=self.admin.session)
         await queue.open()
         self._stack.push_async_callback(queue.close)
         return queue
