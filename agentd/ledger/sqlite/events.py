@@ -201,9 +201,11 @@ def _unadmitted(database: Database, ending: Ending) -> Record:
 
 def _prove_right(database: Database, ending: Ending) -> None:
     """LeaseLost unless the lease is the ending's own; without one, unless nobody works on the event."""
-    if ending.claim is not None:
-        if leases.valid(database, ending.claim, now=ending.now) is None:
-            raise LeaseLost(f"ledger: the lease of {ending.claim.replica} on {ending.claim.subject} is over")
+    claim = ending.claim
+    if claim is not None:
+        own = (claim.key, claim.epoch) == (ending.key, ending.epoch)
+        if not own or leases.valid(database, claim, now=ending.now) is None:
+            raise LeaseLost(f"ledger: {claim.replica} has no lease on {claim.subject} for {ending.key} any more")
         return
     holder = database.one(
         "SELECT replica FROM leases WHERE key = :key AND until > :now", {"key": ending.key, "now": ending.now}
