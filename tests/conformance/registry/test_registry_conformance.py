@@ -56,6 +56,18 @@ async def test_ensure_creates_with_tags_and_settings(at: Bench) -> None:
     assert fence.asked == [(f"ecr:repository/{at.name()}", False)]
 
 
+@pytest.mark.parametrize(("key", "kind"), [("alias/images", "KMS"), (None, "AES256")])
+async def test_a_key_is_chosen_at_creation(at: Bench, key: str | None, kind: str) -> None:
+    fence = at.fence()
+    await at.registry.ensure(RepositorySpec(at.name(), kms_key=key), fence=fence)
+    (found,) = (await at.hands.ecr.describe_repositories(repositoryNames=[at.name()]))["repositories"]
+    encryption = found["encryptionConfiguration"]
+    assert (encryption["encryptionType"], encryption.get("kmsKey")) == (kind, key)
+    again = at.fence(fence.subject)
+    await at.registry.ensure(RepositorySpec(at.name(), kms_key="alias/another"), fence=again)
+    assert again.asked == []
+
+
 async def test_ensure_again_asks_for_no_write(at: Bench) -> None:
     first = at.fence()
     await at.registry.ensure(RepositorySpec(at.name()), fence=first)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -18,30 +19,41 @@ from types_aiobotocore_sqs import SQSClient
 
 from agentd.embedded import EmbeddedCloud, EmbeddedCloudError, Fault, FaultKind
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ONCE = BotoConfig(retries={"total_max_attempts": 1}, max_pool_connections=300, read_timeout=20)
 
 
-@pytest_asyncio.fixture
-async def cloud(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedCloud]:
-    async with EmbeddedCloud.start() as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[EmbeddedCloud]:
+    async with EmbeddedCloud.start() as cloud:
+        yield cloud
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def cloud(running: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch) -> EmbeddedCloud:
+    """With no faults, no calls, and an account of the test's own: the access key is its number."""
+    await running.clear()
+    await running.reset_calls()
+    account = {"AWS_ACCESS_KEY_ID": str(uuid4().int)[:12]}
+    for name, value in {**running.environment, **account}.items():
+        monkeypatch.setenv(name, value)
+    return running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def ecr(cloud: EmbeddedCloud) -> AsyncIterator[ECRClient]:
     async with get_session().create_client("ecr", config=ONCE, endpoint_url=cloud.endpoint_url) as client:
         yield client
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def s3(cloud: EmbeddedCloud) -> AsyncIterator[S3Client]:
     async with get_session().create_client("s3", config=ONCE, endpoint_url=cloud.endpoint_url) as client:
         yield client
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def sqs(cloud: EmbeddedCloud) -> AsyncIterator[SQSClient]:
     async with get_session().create_client("sqs", config=ONCE, endpoint_url=cloud.endpoint_url) as client:
         yield client
@@ -61,6 +73,14 @@ async def test_calls_and_writes_are_counted(cloud: EmbeddedCloud, ecr: ECRClient
     assert cloud.writes(calls, "s3") == {}
     await cloud.reset_calls()
     assert await cloud.calls() == {}
+
+
+async def test_its_environment_is_all_that_an_sdk_needs(cloud: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    async with get_session().create_client("sts") as sts:
+        assert (await sts.get_caller_identity())["Account"] == cloud.environment["AWS_ACCESS_KEY_ID"]
+        assert sts.meta.region_name == cloud.region
 
 
 async def test_an_error_has_no_effect_and_is_spelt_as_the_service_does(
@@ -172,7 +192,7 @@ async def _refuses_connections(port: int) -> bool:
 
 async def _until_gone(port: int) -> None:
     async with asyncio.timeout(10):
-        while not await _refuses_connections(port):  # noqa: ASYNC110 - another process' end gives no event
+        while not await _refuses_connections(port):
             await asyncio.sleep(0.02)
 
 
