@@ -117,7 +117,8 @@ def encode(envelope: Mapping[str, Any], data: Mapping[str, Any] | None) -> str:
 
 def _parse(text: str) -> dict[str, Any]:
     try:
-        document = from_json(text, allow_inf_nan=False)
+        # Encoded here: half of a surrogate pair is a ValueError then, like everything else that is no JSON.
+        document = from_json(text.encode(), allow_inf_nan=False)
     except ValueError as error:
         raise Malformed(f"$: no JSON: {error}; found {_found(text)}") from error
     if not isinstance(document, dict):
