@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from agentd.cli.common import Unusable, load_settings
 from agentd.cli.output import output_option, print_json, print_table
 from agentd.dispatch import load_handlers
 from agentd.events.schema import asyncapi, json_schemas, write_all
+from agentd.platform.config import RegistryConfig
 
 
 @click.command()
@@ -31,13 +33,23 @@ def schema(what: str, write: Path | None, output: str) -> None:
 
 
 def _permissions(output: str) -> None:
+    registry = _registry()
     needed = [
-        (event_type, permission.service, permission.action, permission.resource)
+        (event_type, permission.service, permission.action, permission.resource.format(registry=registry))
         for event_type, handler in sorted(load_handlers().items())
         for permission in sorted(handler.permissions)
+        if registry.kms_key is not None or "{registry.kms_key}" not in permission.resource
     ]
     columns = ("event", "service", "action", "resource")
     if output == "json":
         print_json([dict(zip(columns, row, strict=True)) for row in needed])
     else:
         print_table(columns, needed)
+
+
+def _registry() -> RegistryConfig:
+    """The registry's settings in force; their defaults where the rest is not set up yet."""
+    try:
+        return load_settings(click.get_current_context()).settings.registry
+    except Unusable:
+        return RegistryConfig()
