@@ -77,4 +77,3 @@ def _has_subject(record: Record) -> bool:
 
 def _subject(record: Record) -> Subject:
     return Subject.parse(record.subject)
-

@@ -5,7 +5,7 @@ from agentd.settings.tree import Json, Settings, is_group, variable_of
 
 _HEAD = """# Settings
 
-Made from `agentd/settings/` and each room's `config.py` by `make schema`. `AGENTD_*` variables go before the settings file
+Made from `agentd/settings/` and each room's `config.py` by `make generate`. `AGENTD_*` variables go before the settings file
 (YAML or TOML; `--config` or `AGENTD_CONFIG`), which goes before defaults. A variable that is set to nothing counts as not set.
 Lists are JSON in a variable. Unknown keys and variables are errors. Units are in the names: `_s` is seconds.
 

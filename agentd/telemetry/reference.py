@@ -7,7 +7,7 @@ from agentd.telemetry.metrics import Metrics
 
 _HEAD = """# Metrics
 
-As scraped from `/metrics`; made from `agentd/telemetry/metrics.py` by `make schema`. Times are in seconds. A histogram has
+As scraped from `/metrics`; made from `agentd/telemetry/metrics.py` by `make generate`. Times are in seconds. A histogram has
 the series `_bucket`, `_sum` and `_count`. Labels come from closed sets, never from ids. `process_*` and `python_*` are those
 that every Prometheus client for Python has.
 

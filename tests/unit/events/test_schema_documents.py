@@ -51,9 +51,9 @@ def test_the_written_files_are_current(tmp_path: Path) -> None:
     write_all(tmp_path)
     written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     kept = {path.name: path.read_text(encoding="utf-8") for path in _FOLDER.iterdir()}
-    assert written.keys() == kept.keys(), "write them anew: make schema"
+    assert written.keys() == kept.keys(), "write them anew: make generate"
     for name, text in written.items():
-        assert kept[name] == text, f"{name} is not current: make schema"
+        assert kept[name] == text, f"{name} is not current: make generate"
 
 
 def test_writing_removes_what_is_no_more(tmp_path: Path) -> None:

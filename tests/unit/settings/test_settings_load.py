@@ -308,7 +308,7 @@ def test_effective_settings_are_told_as_people_write_them() -> None:
 
 
 def test_the_reference_is_current() -> None:
-    assert _DOCUMENT.read_text(encoding="utf-8") == settings_reference(), "write it anew: make schema"
+    assert _DOCUMENT.read_text(encoding="utf-8") == settings_reference(), "write it anew: make generate"
 
 
 def test_every_setting_is_described_and_in_the_reference() -> None:

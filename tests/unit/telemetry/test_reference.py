@@ -35,7 +35,7 @@ _CONTRACT = {
 
 
 def test_the_document_is_current() -> None:
-    assert _DOCUMENT.read_text(encoding="utf-8") == metrics_reference(Metrics()), "write it anew: make schema"
+    assert _DOCUMENT.read_text(encoding="utf-8") == metrics_reference(Metrics()), "write it anew: make generate"
 
 
 def test_the_contracts_metrics_exist_with_their_labels() -> None:
