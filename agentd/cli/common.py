@@ -12,7 +12,9 @@ import click
 import uvloop
 
 from agentd.app import ExitCode, Misconfigured
+from agentd.cli.stack import StackError
 from agentd.core import AgentError
+from agentd.embedded import EmbeddedCloudError
 from agentd.settings import Loaded, SettingsError, load
 
 T = TypeVar("T")
@@ -48,6 +50,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise Unusable(str(error)) from error
     except AgentError as error:
         raise click.ClickException(f"{error.reason.value}: {error.message}") from error
+    except (EmbeddedCloudError, StackError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def asynchronous(command: Callable[P, Awaitable[T]]) -> Callable[P, T]:

@@ -18,7 +18,7 @@ from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.explain import show
 from agentd.cli.output import cell, print_table
-from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.cli.story import Act, Expected, Stage, Telling, story
 from agentd.core import Runtime, system_runtime
 from agentd.ledger import LedgerConfig
@@ -124,11 +124,8 @@ async def demo(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     runtime = system_runtime()
     started = runtime.monotonic()
-    try:
-        async with start_stack(folder) as stack:
-            wrong = await _play(stack, runtime)
-    except StackError as error:
-        raise click.ClickException(str(error)) from error
+    async with start_stack(folder) as stack:
+        wrong = await _play(stack, runtime)
     click.echo(f"\n{runtime.monotonic() - started:.1f} s; logs and ledger are in {folder}")
     if wrong:
         raise click.ClickException("; ".join(wrong))

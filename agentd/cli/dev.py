@@ -28,10 +28,7 @@ async def dev(folder: Path) -> None:
     """Run the daemon with everything that it needs embedded, and print commands to try. Ends with Ctrl-C."""
     stop = Stop()
     with stop.on_signals():
-        try:
-            await _up(folder, stop)
-        except StackError as error:
-            raise click.ClickException(str(error)) from error
+        await _up(folder, stop)
 
 
 async def _up(folder: Path, stop: Stop) -> None:
