@@ -50,6 +50,14 @@ class ControlPlane:
             if (report["data"]["event_id"], report["data"]["epoch"]) == (event_id, epoch)
         ]
 
+    def doing(self, event_id: str | None) -> str:
+        """What the newest progress of an event says; nothing before there is any."""
+        for report in reversed(self.progress):
+            data = report["data"]
+            if data["event_id"] == event_id:
+                return f"step {data['step_number']} of {data['steps']}, {data['step']} {data['message']}".strip()
+        return ""
+
     async def collect(self) -> None:
         """Read reports for ever."""
         while True:

@@ -57,10 +57,10 @@ class Told:
         """Whether it ended as the story wants it."""
         return self.found == self.telling.expected
 
-    def row(self) -> Sequence[object]:
-        """For the table."""
+    def row(self, doing: str = "") -> Sequence[object]:
+        """For the table; `doing` stands there until the report has come."""
         if self.report is None or self.found is None:
-            return (self.telling.title, "...", "", "", "", "", "", "")
+            return (self.telling.title, "...", "", "", "", "", "", doing)
         data, found = self.report["data"], self.found
         verdict = "as told" if self.right else f"WRONG, expected {self.telling.expected}"
         return (
@@ -85,7 +85,8 @@ class Teller:
         self._stage = stage
         self._plane = plane
         self._acts = acts
-        self.told = {id(telling): Told(telling) for act in acts for telling in act.tellings}
+        self._sent: set[Telling] = set()
+        self.told = {telling: Told(telling) for act in acts for telling in act.tellings}
 
     async def tell(self, on_news: OnNews) -> None:
         """Act by act; `on_news` is called with every line whose report has come. TimeoutError: one did not come."""
@@ -95,14 +96,19 @@ class Teller:
                 await act.prepare(self._stage)
             async with asyncio.TaskGroup() as group:
                 for telling in act.tellings:
+                    self._sent.add(telling)
                     if act.sends:
                         await self._plane.send(telling.body)
                     group.create_task(self._wait(telling, started, on_news), name=telling.title)
 
+    def doing(self, told: Told) -> str:
+        """What the daemon says that it is doing about an event that has been sent."""
+        return self._plane.doing(told.telling.event_id) if told.telling in self._sent else ""
+
     async def _wait(self, telling: Telling, started: float, on_news: OnNews) -> None:
         report = await self._plane.report(telling.event_id, epoch=telling.expected.epoch, count=telling.count)
         told = Told(telling, report, time.monotonic() - started)
-        self.told[id(telling)] = told
+        self.told[telling] = told
         on_news(told)
 
 
@@ -156,15 +162,15 @@ async def _show_live(teller: Teller) -> None:
         await teller.tell(lambda told: click.echo("  " + "  ".join(cell(value) for value in told.row())))
         print_table(_COLUMNS, [told.row() for told in teller.told.values()], title="\nthe story")
         return
-    with Live(_table(teller), console=console, refresh_per_second=8) as live:
-        await teller.tell(lambda _told: live.update(_table(teller)))
+    with Live(get_renderable=lambda: _table(teller), console=console, refresh_per_second=8):
+        await teller.tell(lambda _told: None)
 
 
 def _table(teller: Teller) -> Table:
     table = Table(*_COLUMNS, title="the story", title_justify="left", show_edge=False)
     for told in teller.told.values():
         style = None if told.report is None or told.right else "bold red"
-        table.add_row(*(cell(value) for value in told.row()), style=style)
+        table.add_row(*(cell(value) for value in told.row(teller.doing(told))), style=style)
     return table
 
 
