@@ -92,6 +92,7 @@ class Consumer:
             health=health,
             config=config,
         )
+        health.invariant("receivers", self._receivers.check)
         self._sweeper = Sweeper(
             dead_letters=dead_letters,
             sweep=sweep,
@@ -112,6 +113,7 @@ class Consumer:
                 for task in background:
                     task.cancel()
         finally:
+            self._receivers.stop()
             for pulse in self._pulses:
                 self._health.stopped(pulse)
         log.info("drain.done", **asdict(self._summary))
@@ -133,7 +135,10 @@ class Consumer:
         self._summary = self._deliveries.drain()
 
     def abort(self) -> None:
-        """Drain without grace: running deliveries are cancelled and given back, open polls are cut."""
+        """Drain without grace: running deliveries are cancelled and given back, open polls are cut.
+
+        What a cut poll would have brought, given back or new, is hidden for one lease: the queue does not know that it was cut.
+        """
         self.drain(0.0)
         if self._aborted:
             return

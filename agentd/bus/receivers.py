@@ -46,11 +46,14 @@ class Receivers:
         self._health = health
         self._config = config
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._leaving: set[int] = set()
         self._polling: set[int] = set()
+        self._started = False
         self._stopping = False
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the least number of them."""
+        self._started = True
         for _ in range(0 if self._stopping else self._config.receivers_min):
             self._add(group)
 
@@ -71,6 +74,13 @@ class Receivers:
         while self._tasks:
             await asyncio.wait(set(self._tasks.values()))
 
+    def check(self) -> str | None:
+        """What is wrong, or None: a queue that nobody receives from looks healthy otherwise."""
+        at_work = len(self._tasks) - len(self._leaving)
+        if self._started and not self._stopping and at_work < self._config.receivers_min:
+            return f"{at_work} receivers at work, at least {self._config.receivers_min} are needed"
+        return None
+
     def _add(self, group: asyncio.TaskGroup) -> None:
         index = next(n for n in range(self._config.receivers_max) if n not in self._tasks)
         config = self._config
@@ -83,6 +93,7 @@ class Receivers:
 
     def _ended(self, index: int, pulse: Pulse, _done: asyncio.Task[None]) -> None:
         del self._tasks[index]
+        self._leaving.discard(index)
         self._health.stopped(pulse)
         self._count()
 
@@ -103,7 +114,8 @@ class Receivers:
             pulse.succeeded()
             if received == asked == self._queue.limits.max_batch:
                 self._grow(group)
-            elif received == 0 and len(self._tasks) > self._config.receivers_min:
+            elif received == 0 and len(self._tasks) - len(self._leaving) > self._config.receivers_min:
+                self._leaving.add(index)  # at once: another one may decide before this task is done
                 return
 
     async def _ready(self, pulse: Pulse) -> None:

@@ -1,12 +1,15 @@
 """What SQS and its SDK say, in our words. The codes are those of the service's own model."""
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    InvalidRegionError,
     NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
 )
 
 from agentd.bus.protocol import EntryFailed, EntryRefused, EntryResult, ReceiptLost
@@ -25,6 +28,15 @@ _PASSING = frozenset({
 })  # fmt: skip
 _RECEIPT_LOST = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 _SERVER_ERROR = 500
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
+_MISCONFIGURED = (
+    ConfigNotFound,
+    ConfigParseError,
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    ProfileNotFound,
+)
 
 
 def plain_code(code: str) -> str:
@@ -37,13 +49,14 @@ def call_error(error: Exception, *, operation: str, queue: str) -> AgentError:
     if isinstance(error, ClientError):
         return _answered(error, operation, queue)
     where = f"{operation} on queue {queue}"
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+    if isinstance(error, _NO_CREDENTIALS):
         return PermanentError(Reason.ACCESS_DENIED, f"{where}: {error}")
+    if isinstance(error, _MISCONFIGURED):
+        return PermanentError(Reason.INVALID_REQUEST, f"{where}: {error}")
     if isinstance(error, TimeoutError):
         return TransientError(Reason.UNAVAILABLE, f"{where}: no answer in time")
-    if isinstance(error, (HTTPClientError, CredentialRetrievalError)) or not isinstance(error, BotoCoreError):
-        return TransientError(Reason.UNAVAILABLE, f"{where}: {type(error).__name__}: {error}")
-    return PermanentError(Reason.INVALID_REQUEST, f"{where}: {type(error).__name__}: {error}")
+    # Connections, proxies, certificates, credentials that could not be fetched: whatever it is, it may be mended.
+    return TransientError(Reason.UNAVAILABLE, f"{where}: {type(error).__name__}: {error}")
 
 
 def _answered(error: ClientError, operation: str, queue: str) -> AgentError:
