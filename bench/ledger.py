@@ -11,7 +11,8 @@ from agentd.ledger import Admission, Claimed, ClaimRequest, Ending, LedgerConfig
 from agentd.ledger.sqlite import SqliteLedger
 
 ROUNDS = 2000
-CALLERS = (1, 8, 64)
+# Callers, and operations in one transaction at most.
+SETTINGS = ((1, 128), (8, 128), (64, 1), (64, 128))
 # Per round: admit, claim, intend, record_step, finish, sent.
 OPERATIONS = 6
 
@@ -50,9 +51,9 @@ async def one_round(ledger: SqliteLedger, number: int) -> None:
     await ledger.sent([identity])
 
 
-async def measure(folder: Path, callers: int) -> tuple[float, float]:
+async def measure(folder: Path, callers: int, group_limit: int) -> tuple[float, float]:
     """Rounds per second, and operations per transaction."""
-    config = LedgerConfig(path=folder / f"{callers}.db")
+    config = LedgerConfig(path=folder / f"{callers}-{group_limit}.db", group_limit=group_limit)
     ledger = await SqliteLedger.open(config, observe=lambda _operation, _result, _seconds: None)
     numbers = iter(range(ROUNDS))
 
@@ -73,11 +74,11 @@ async def measure(folder: Path, callers: int) -> tuple[float, float]:
 def main() -> None:
     """Print a small table."""
     out = sys.stdout.write
-    out(f"{'callers':>8} {'rounds/s':>10} {'operations/s':>13} {'operations/transaction':>23}\n")
+    out(f"{'callers':>8} {'group limit':>12} {'rounds/s':>10} {'operations/s':>13} {'operations/transaction':>23}\n")
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        for callers in CALLERS:
-            rounds, group = asyncio.run(measure(Path(folder), callers))
-            out(f"{callers:>8} {rounds:>10.0f} {rounds * OPERATIONS:>13.0f} {group:>23.1f}\n")
+        for callers, limit in SETTINGS:
+            rounds, group = asyncio.run(measure(Path(folder), callers, limit))
+            out(f"{callers:>8} {limit:>12} {rounds:>10.0f} {rounds * OPERATIONS:>13.0f} {group:>23.1f}\n")
 
 
 if __name__ == "__main__":

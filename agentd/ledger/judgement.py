@@ -58,11 +58,10 @@ def judge(request: ClaimRequest, claims: Claims) -> Superseded | Conflict | Dele
 
 
 def taken_over(request: ClaimRequest, claims: Claims) -> list[str]:
-    """The facets that a granted claim sets: those it declares (a delete: every one) whose generation is not newer."""
-    facets = request.facets | claims.facets.keys() if request.deletes else request.facets
+    """The declared facets that a granted claim sets: those whose generation is not newer."""
     return [
         facet
-        for facet in sorted(facets)
+        for facet in sorted(request.facets)
         if (claimed := claims.of(facet)) is None or claimed.number <= request.generation
     ]
 

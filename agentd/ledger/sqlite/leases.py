@@ -30,13 +30,9 @@ _OWN = """
 
 
 def wanted(request: ClaimRequest) -> dict[str, LockMode]:
-    """The declared locks by subject, in order, a write lock before a read lock; the request's own subject not among them."""
-    modes: dict[str, LockMode] = {}
-    for lock in sorted(request.locks):
-        subject = str(lock.subject)
-        if subject != str(request.subject) and modes.get(subject) is not LockMode.WRITE:
-            modes[subject] = lock.mode
-    return modes
+    """The declared locks by subject, in order; the request's own subject, which its lease locks, not among them."""
+    # Of two locks on one subject the write lock sorts last, and stays.
+    return {str(lock.subject): lock.mode for lock in sorted(request.locks) if lock.subject != request.subject}
 
 
 def obstacle(database: Database, request: ClaimRequest) -> Held | None:

@@ -22,6 +22,7 @@ from tests.conformance.ledger.rig import (
     NOW,
     SPEC,
     SUCCEEDED,
+    SUPERSEDED,
     Event,
     claimed,
     done,
@@ -125,13 +126,25 @@ async def test_an_event_never_conflicts_with_itself(ledger: Ledger) -> None:
 
 
 async def test_a_delete_covers_facets_that_nobody_has_named(ledger: Ledger) -> None:
+    await done(ledger, Event(6, generation=1, facets=frozenset({"egress"}), desired="open"))
     await done(ledger, Event(1, generation=5, deletes=True), FAILED)
+    state = await state_of(ledger)
+    assert (state.facets, state.desired["egress"]) == ({"spec": 5, "egress": 5}, "open")
     for late, expected in (
+        (Event(4, generation=4, facets=frozenset({"egress"})), Superseded(Event(1).id, 5)),
         (Event(2, generation=4, facets=frozenset({"power"})), Superseded(Event(1).id, 5)),
         (Event(3, generation=5, facets=frozenset({"power"})), Conflict(Event(1).id, 5)),
     ):
         await ledger.admit(late.admission())
         assert await ledger.claim(late.request()) == expected
+
+
+async def test_what_a_delete_covers_never_goes_back(ledger: Ledger) -> None:
+    await done(ledger, Event(1, generation=5, deletes=True), FAILED)
+    await done(ledger, Event(2, generation=3, deletes=True, facets=frozenset()), FAILED)
+    late = Event(3, generation=4, facets=frozenset({"power"}))
+    await ledger.admit(late.admission())
+    assert await ledger.claim(late.request()) == Superseded(Event(1).id, 5)
 
 
 async def test_a_delete_conflicts_with_any_facet(ledger: Ledger) -> None:
@@ -200,10 +213,13 @@ async def test_tokens_and_generations_outlive_a_delete(ledger: Ledger) -> None:
 
 
 async def test_a_delete_that_ends_without_a_lease_leaves_no_tombstone(ledger: Ledger) -> None:
-    delete = Event(1, generation=5, deletes=True)
+    await done(ledger, Event(1, generation=1, names=NAME))
+    delete = Event(2, generation=5, deletes=True)
     await ledger.admit(delete.admission())
     await ledger.finish(delete.ending(SUCCEEDED))
-    await done(ledger, Event(2, generation=4))
+    state = await state_of(ledger)
+    assert (state.tombstone, state.names) == (None, NAME)
+    await done(ledger, Event(3, generation=4))
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -248,6 +264,10 @@ async def test_a_name_is_free_when_the_delete_is_complete(ledger: Ledger) -> Non
     assert await asked()
     await ledger.release(attempt.claim, error="throttled", waiting=waiting(), now=NOW)
     assert await asked(), "it has not ended: another attempt follows"
+    late = Event(4, generation=1)
+    await ledger.admit(late.admission())
+    await ledger.finish(late.ending(SUPERSEDED))
+    assert await asked(), "another event's end is none of the delete's"
     attempt = await claimed(ledger, delete)
     await ledger.finish(delete.ending(FAILED, claim=attempt.claim))
     assert not await asked()
@@ -389,6 +409,16 @@ async def test_a_taken_name_goes_before_exhausted(ledger: Ledger) -> None:
     named = Event(1, names=NAME)
     assert isinstance(await ledger.claim(named.request(max_attempts=1)), NameTaken)
     assert await ledger.claim(event.request(max_attempts=1)) == Exhausted(1, "x")
+
+
+async def test_a_desired_state_that_is_no_json_claims_nothing(ledger: Ledger) -> None:
+    event = Event(1, names=NAME, desired={"when": object()})
+    await ledger.admit(event.admission())
+    with pytest.raises(TypeError):
+        await ledger.claim(event.request())
+    record, state = await ledger.lookup(event.key), await state_of(ledger)
+    assert record is not None
+    assert (record.attempts, state.token, state.held_by, state.names) == (0, 0, None, ())
 
 
 async def test_a_refused_claim_changes_nothing(ledger: Ledger) -> None:

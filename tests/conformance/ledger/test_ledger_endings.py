@@ -153,6 +153,13 @@ async def test_an_unverified_message_moves_no_subjects_sequence(ledger: Ledger) 
     assert (await ledger.finish(rejection("m-1", epoch=2))).sequence == 2
 
 
+async def test_the_counter_of_a_message_goes_with_its_record(ledger: Ledger) -> None:
+    for _ in range(2):
+        assert (await ledger.finish(rejection("m-1"))).sequence == 1
+        await ledger.sent(["report-m-1-1"])
+        assert await ledger.purge(finished_before=NOW + 1) == 1
+
+
 async def test_a_verified_event_that_was_not_admitted_counts_on_its_subject(ledger: Ledger) -> None:
     ending = Ending(Event(1).key, 1, REJECTED, "r", NOW, event_id=Event(1).id, subject=str(FIRST), generation=1)
     assert (await ledger.finish(ending)).sequence == 1

@@ -251,6 +251,13 @@ async def test_working_on_a_subject_is_writing_it(ledger: Ledger, lock: Lock) ->
     assert await ledger.claim(following.request(now=END)) == Held(visitor.key, "a", str(SHARED), END + LEASE_S)
 
 
+async def test_a_read_lock_on_ones_own_subject_is_still_a_write_lock(ledger: Ledger) -> None:
+    await claimed(ledger, Event(1, subject=project(2), locks=(read(SHARED),)))
+    owner = Event(2, subject=SHARED, locks=(read(SHARED),))
+    await ledger.admit(owner.admission())
+    assert isinstance(await ledger.claim(owner.request()), Held)
+
+
 async def test_locks_are_all_or_nothing(ledger: Ledger) -> None:
     await claimed(ledger, Event(1, subject=project(5)))
     greedy = Event(2, subject=project(2), locks=(write(project(4)), write(project(5))))
