@@ -131,7 +131,10 @@ class Runner:
             event=work.event,
             claimed=claimed,
             lease=lease,
-            newer_delete_waits=lambda: self.lanes.newer_delete_waits(subject, generation),
+            # A FIFO group keeps its order: given back, the event would come first again, and be pre-empted again, for ever.
+            newer_delete_waits=lambda: (
+                work.delivery.group is None and self.lanes.newer_delete_waits(subject, generation)
+            ),
         )
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)

@@ -1,13 +1,19 @@
-"""The demo's story, told to a daemon that a supervisor starts again whenever it dies."""
+"""What the suites share: the demo's story told to daemons that die, daemons behind wire taps, commands, and waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
-from agentd.bus import SqsQueue
+from aiobotocore.session import AioSession
+
+from agentd.bus import QueueDepth, SqsQueue
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.demo import Teller
 from agentd.cli.stack import DaemonProcess, Stack, open_queues, start_stack
@@ -15,6 +21,11 @@ from agentd.cli.story import Stage, story
 from agentd.core import system_runtime
 from agentd.ledger import LedgerConfig
 from agentd.ledger.sqlite import SqliteLedger
+from tests.e2e.tap import Tap, tap
+
+if TYPE_CHECKING:
+    from aiobotocore.session import ClientCreatorContext
+    from types_aiobotocore_sqs.client import SQSClient
 
 # Leases as short as they go, so that a crash is made up for within seconds.
 SHORT = {
@@ -97,10 +108,11 @@ async def tell(folder: Path, *environments: Mapping[str, str]) -> tuple[World, l
 
 async def settled(stack: Stack, *, within_s: float = 30.0) -> None:
     """Returns when the commands queue holds nothing any more, seen or hidden."""
-    queue = SqsQueue(stack.commands_url, name="commands", aws=stack.aws, runtime=system_runtime())
-    async with open_queues(queue), asyncio.timeout(within_s):
-        while (depth := await queue.depth()).visible or depth.in_flight or depth.delayed:
-            await asyncio.sleep(0.1)
+
+    async def empty() -> bool:
+        return await depth(stack, stack.commands_url) == QueueDepth(visible=0, in_flight=0, delayed=0)
+
+    await eventually(empty, within_s=within_s)
 
 
 async def look(stack: Stack, stage: Stage, plane: ControlPlane) -> World:
@@ -126,3 +138,95 @@ async def look(stack: Stack, stage: Stage, plane: ControlPlane) -> World:
 def _reported(report_id: str, data: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
     trusted = data["key"].startswith("event/")
     return (report_id if trusted else "-", data["outcome"], data["reason"], data["changed"])
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 20.0) -> None:
+    """Returns when the check holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(within_s):
+        while not await check():
+            await asyncio.sleep(0.05)
+
+
+async def depth(stack: Stack, url: str) -> QueueDepth:
+    """What a queue of the stack holds."""
+    queue = SqsQueue(url, name="looked-at", aws=stack.aws, runtime=system_runtime())
+    async with open_queues(queue):
+        return await queue.depth()
+
+
+def sqs(stack: Stack) -> "ClientCreatorContext[SQSClient]":
+    """A client of the stack's queues, past the code under test."""
+    return AioSession().create_client("sqs", region_name=stack.aws.region, endpoint_url=stack.aws.endpoint_url)
+
+
+def uuid_of(name: str) -> str:
+    """Ids are the same in every run."""
+    return str(uuid5(NAMESPACE_URL, f"https://control-plane.example/e2e/{name}"))
+
+
+@asynccontextmanager
+async def running(stack: Stack, *, log: str = "agentd.log", **settings: str) -> AsyncIterator[DaemonProcess]:
+    """A daemon of the stack, ready; it must drain with exit code 0 when the block ends, unless it has been ended there."""
+    daemon = DaemonProcess(stack.environment(**settings), log=stack.folder / log)
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        ended_before = daemon.process is not None and daemon.process.returncode is not None
+        code = await daemon.stop()
+    assert ended_before or code == 0, f"the daemon ended with exit code {code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A daemon that reaches the cloud through a tap of its own. `name` is what it calls itself."""
+
+    daemon: DaemonProcess
+    tap: Tap
+    name: str
+
+
+@asynccontextmanager
+async def replicas(stack: Stack, number: int, **settings: str) -> AsyncIterator[Sequence[Replica]]:
+    """Daemons that share the stack's queues and ledger."""
+    async with AsyncExitStack() as ends:
+        found = []
+        for index in range(number):
+            tapped = await ends.enter_async_context(tap(stack.cloud.endpoint_url))
+            environment = {**settings, **tapped.environment}
+            daemon = await ends.enter_async_context(running(stack, log=f"agentd-{index}.log", **environment))
+            _, text = await daemon.get("/status")
+            found.append(Replica(daemon, tapped, json.loads(text)["replica"]))
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def agentd(
+    *arguments: str, environment: Mapping[str, str], stdin: str = "", within_s: float = 30.0, cwd: Path | None = None
+) -> Ran:
+    """Run the command line to its end. Nothing of this process's own `AGENTD_*` variables reaches it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AGENTD_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agentd", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**inherited, **environment},
+        cwd=cwd,
+    )
+    try:
+        async with asyncio.timeout(within_s):
+            out, err = await process.communicate(stdin.encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Ran(process.returncode or 0, out.decode(), err.decode())
