@@ -26,7 +26,7 @@ dev: $(READY) ## Keep the same stack up, with commands to try
 	@$(BIN)/python -m agentd dev
 
 test: $(READY) check ## Check and test, within minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 4 -m "not slow"
 
 test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing, replicas, load
 	@$(BIN)/python -m pytest -m slow --timeout 900
@@ -35,7 +35,7 @@ check: $(READY) ## Lint, types, rooms, generated files
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m mypy
-	@$(BIN)/lint-imports --no-cache --quiet
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m agentd.cli.generate --check
 
 generate: $(READY) ## Write the files that follow from the code
