@@ -17,7 +17,8 @@ E = TypeVar("E")
 
 log = get_logger("bus")
 
-_SHORTEST_DELAY_S = 1.0  # nothing that failed comes back at once: no hot loop
+SHORTEST_DELAY_S = 1.0
+"""Nothing that failed comes back at once: no hot loop. Queues count whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ class Acks:
             case DeadLetter():
                 return self._count("dead_letter", await self._dead_letter(row, disposition))
             case Retry(delay_s=delay_s):
-                return self._count("retry", await self._show(row, max(delay_s, _SHORTEST_DELAY_S)))
+                return self._count("retry", await self._show(row, max(delay_s, SHORTEST_DELAY_S)))
             case Defer(delay_s=delay_s):
-                return self._count("defer", await self._show(row, max(delay_s, _SHORTEST_DELAY_S)))
+                return self._count("defer", await self._show(row, max(delay_s, SHORTEST_DELAY_S)))
             case _:
                 assert_never(disposition)
 

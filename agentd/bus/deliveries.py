@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from agentd.bus.acks import Acks
+from agentd.bus.acks import SHORTEST_DELAY_S, Acks
 from agentd.bus.config import BusConfig
 from agentd.bus.letters import epoch_of
 from agentd.bus.protocol import Queue, Received
@@ -147,7 +147,8 @@ class Deliveries:
             return Retry(self._delay_after_error(delivery))
 
     def _delay_after_error(self, delivery: Delivery) -> float:
-        return self._runtime.full_jitter(self._config.retry.ceiling_s(max(delivery.receive_count, 1)))
+        delay_s = self._runtime.full_jitter(self._config.retry.ceiling_s(max(delivery.receive_count, 1)))
+        return max(delay_s, SHORTEST_DELAY_S)
 
     def _park_group(self, row: Row, disposition: Disposition) -> None:
         """What follows in the row's FIFO group must not overtake it: what has not begun comes back as late as the row.
@@ -159,7 +160,7 @@ class Deliveries:
             return
         for other in self._table.rows(Phase.BUFFERED):
             if other is not row and other.delivery.group == group:
-                other.end(Stop.PARKED, delay_s=disposition.delay_s)
+                other.end(Stop.PARKED, delay_s=max(disposition.delay_s, SHORTEST_DELAY_S))
 
     def _sum_up(self, row: Row, *, given_back: bool) -> None:
         summary = self._summary

@@ -91,7 +91,7 @@ async def test_only_what_failed_is_tried_again() -> None:
 async def test_tries_end_with_the_time_given() -> None:
     server = Server(*[[EntryFailed("busy")]] * 10_000)
     async with running(server, linger_s=0) as batcher:
-        assert await batcher.submit(1, within_s=0.1) == EntryFailed("busy")
+        assert isinstance(await batcher.submit(1, within_s=0.1), EntryFailed)
     assert len(server.batches) > 1
 
 

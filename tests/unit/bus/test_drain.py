@@ -71,7 +71,7 @@ async def test_leases_are_kept_while_the_running_finishes(rig: Rig) -> None:
     async with rig.consuming(half, config=FAST.model_copy(update={"visibility_s": 2.0})) as running:
         await until(lambda: half.held)
         running.consumer.drain(10)
-        await until(lambda: rig.metric("lease_extensions_total", result="extended") >= 2)
+        await until(lambda: rig.metric("lease_extensions_total", result="extended"))
         half.release.set()
         assert await running.task == DrainSummary(finished=1)
     assert await rig.is_empty(rig.commands)

@@ -79,6 +79,7 @@ async def test_lease_that_runs_out_without_an_answer_is_lost_too(rig: Rig) -> No
     assert again.receive_count == 2
 
 
+@pytest.mark.slow
 async def test_message_that_comes_back_while_its_lost_handler_ends_is_not_forgotten(rig: Rig) -> None:
     ended = asyncio.Event()
     handled = 0
@@ -102,7 +103,7 @@ async def test_message_that_comes_back_while_its_lost_handler_ends_is_not_forgot
         await until(lambda: rig.metric("receives_total", queue="commands", result="empty"))  # the open poll has ended
         (row,) = running.consumer.table.rows()
         await rig.commands.change_visibility([(row.receipt, 0)])
-        await rig.commands.receive(10, wait_s=1, visibility_s=2)
+        await rig.commands.receive(10, wait_s=1, visibility_s=1)
         await until(lambda: rig.metric("lease_extensions_total", result="lost") == 1)
         rig.intake.resume("operator")
         await until(lambda: rig.metric("events_received_total", queue="commands") == 2)

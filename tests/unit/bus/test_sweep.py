@@ -46,6 +46,7 @@ async def test_untagged_is_tagged_deleted_or_left(rig: Rig) -> None:
     assert letters["tagged before"] == {"agentd-epoch": "2"}
 
 
+@pytest.mark.slow
 async def test_sweep_goes_on_after_a_failed_call(rig: Rig) -> None:
     await rig.fault("ReceiveMessage", contains=rig.dead_letters.url.rsplit("/", 1)[1], times=2)
     sweep = Sweep(drop=Delete())
@@ -55,6 +56,7 @@ async def test_sweep_goes_on_after_a_failed_call(rig: Rig) -> None:
     assert await rig.is_empty(rig.dead_letters)
 
 
+@pytest.mark.slow
 async def test_sweep_looks_at_no_more_than_its_limit(rig: Rig) -> None:
     sweep = Sweep(**{str(n): Retry(5) for n in range(6)})
     await rig.send_to(rig.dead_letters, *(str(n) for n in range(6)))
