@@ -16,15 +16,14 @@ SHARED = frozenset(
 )
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, mounts: Path = MOUNTS) -> None:
     """Make the folder (mode 0700) and an empty file (mode 0600) unless they are there.
 
     PermanentError: the place is not usable, with the operating system's word for why.
     """
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, mode=0o700)
-        refuse_shared(path.parent)
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        refuse_shared(path.parent, mounts)
         if not path.exists():
             _create(path)
     except OSError as error:

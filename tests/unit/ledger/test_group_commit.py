@@ -96,6 +96,21 @@ async def test_a_file_that_stays_busy_is_a_passing_fault(open_ledger: Open, path
     assert [result for operation, result, _ in observed if operation == "admit"] == ["error"] * 5 + ["ok"]
 
 
+async def test_a_file_that_breaks_under_way_is_a_passing_fault(open_ledger: Open, path: Path) -> None:
+    ledger = await open_ledger()
+    await ledger.admit(Event(1).admission())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE transitions")
+    results = await asyncio.gather(
+        ledger.admit(Event(2).admission()),
+        ledger.history(Event(1).key),
+        ledger.repeat_report(Event(1).key, now=NOW),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [TransientError, TransientError, type(None)]
+    assert await ledger.lookup(Event(2).key) is None
+
+
 async def test_waiting_for_a_busy_file_ends_when_it_is_free(open_ledger: Open, path: Path) -> None:
     ledger = await open_ledger()
     with closing(blocked(path)):
@@ -121,6 +136,7 @@ async def test_more_callers_than_the_queue_takes_are_all_served(open_ledger: Ope
     ledger = await open_ledger(queue_limit=2)
     await asyncio.gather(*(ledger.admit(Event(number).admission()) for number in range(1, 101)))
     assert (await ledger.stats()).open_events == 100
+    assert ledger.writes.transactions >= 50, "two at a time"
 
 
 async def test_every_operation_is_observed(open_ledger: Open, observed: Observed) -> None:

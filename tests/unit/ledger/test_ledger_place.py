@@ -11,7 +11,8 @@ import pytest
 from agentd.core import PermanentError, Reason
 from agentd.ledger import Held, LedgerConfig
 from agentd.ledger.sqlite import SqliteLedger
-from agentd.ledger.sqlite.place import MOUNTS, file_system, refuse_shared
+from agentd.ledger.sqlite.connection import open_for_reading, open_for_writing
+from agentd.ledger.sqlite.place import MOUNTS, file_system, prepare, refuse_shared
 from tests.conformance.ledger.rig import FIRST, NOW, SUCCEEDED, Event, claimed, done
 from tests.unit.ledger.conftest import Open
 
@@ -98,6 +99,9 @@ def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
     link.symlink_to(tmp_path)
     with pytest.raises(PermanentError):
         refuse_shared(link, mounts)
+    with pytest.raises(PermanentError):
+        prepare(tmp_path / "state" / "ledger.db", mounts)
+    assert not (tmp_path / "state" / "ledger.db").exists()
     refuse_shared(tmp_path.parent, mounts)
     refuse_shared(tmp_path, tmp_path / "no such list")
 
@@ -189,6 +193,16 @@ async def test_a_reader_works_without_a_daemon_and_leaves_nothing(open_ledger: O
     assert await reader.find(Event(1).id) == [record]
     await reader.close()
     assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+
+
+def test_a_readers_connection_cannot_write(path: Path) -> None:
+    config = LedgerConfig(path=path)
+    with (
+        closing(open_for_writing(config)),
+        closing(open_for_reading(config)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("DELETE FROM records")
 
 
 async def test_a_reader_changes_nothing(open_ledger: Open) -> None:

@@ -79,4 +79,4 @@ def test_a_full_disk_is_a_passing_fault(path: Path) -> None:
     with child("fill_the_disk", path) as process:
         out, errors = process.communicate(timeout=30)
     assert errors == ""
-    assert out.splitlines() == ["TransientError", "transient", "1 0", "2 1"]
+    assert out.splitlines() == ["all transient", "1 0", "2 1"]
