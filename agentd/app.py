@@ -31,6 +31,8 @@ from agentd.telemetry import Health, Metrics, TelemetryServer, Tracing, get_logg
 log = get_logger("app")
 
 _OPEN_RETRY = RetryPolicy(base_s=1.0, cap_s=30.0)
+_RECEIVERS = "commands-receiver-"
+_SILENCE_S = 5.0  # beyond two polls: the queue's answer, or the time-out that cuts a hung poll
 
 
 class ExitCode(IntEnum):
@@ -138,6 +140,7 @@ class Daemon:
         settings, runtime = self._settings, self._runtime
         self._handlers = load_handlers()
         self._health.readiness("agent", lambda: None if self._parts else "still starting")
+        self._health.readiness("commands", self._not_receiving)
         telemetry = TelemetryServer(
             settings.telemetry, self._metrics, self._health, status=self._status, runtime=runtime
         )
@@ -318,6 +321,18 @@ class Daemon:
             await self._runtime.sleep(config.maintenance_interval_s)
 
     # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _not_receiving(self) -> str | None:
+        """Why nothing comes from the commands queue, although this replica asks for it."""
+        if self._parts is None:
+            return "still starting"
+        if self._intake.reasons:
+            return None
+        ages = [pulse.success_age_s for pulse in self._health.pulses() if pulse.loop.startswith(_RECEIVERS)]
+        limit_s = 2 * self._settings.bus.wait_s + _SILENCE_S
+        if self._parts.consumer.table.free and ages and min(ages) > limit_s:
+            return f"no receive has succeeded for {min(ages):.0f} s"
+        return None
 
     def _on_outbox_full(self, full: bool) -> None:
         log.warning("outbox.full" if full else "outbox.has_room")

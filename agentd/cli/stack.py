@@ -62,10 +62,15 @@ class Stack:
 
 
 @asynccontextmanager
-async def start_stack(folder: Path, *, fifo: bool = False, visibility_s: int = 30) -> AsyncIterator[Stack]:
-    """Start the cloud and make its queues; everything is gone when the block ends but the files in the folder."""
+async def start_stack(
+    folder: Path, *, fifo: bool = False, visibility_s: int = 30, port: int | None = None
+) -> AsyncIterator[Stack]:
+    """Start the cloud (on a free port unless given) and make its queues.
+
+    Everything is gone when the block ends but the files in the folder.
+    """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with EmbeddedCloud.start(log=folder / "cloud.log") as cloud:
+    async with EmbeddedCloud.start(port=port, log=folder / "cloud.log") as cloud:
         os.environ.update(cloud.environment)
         suffix = ".fifo" if fifo else ""
         aws = AwsConfig(region=cloud.region, endpoint_url=cloud.endpoint_url)
@@ -104,6 +109,11 @@ class DaemonProcess:
 
     async def start(self) -> None:
         """Start it, and return once it is ready. StackError with the end of its output when it is not within 20 s."""
+        await self.spawn()
+        await self._wait_until_ready()
+
+    async def spawn(self) -> None:
+        """Start it, and wait for nothing."""
         output: IO[bytes] | None = self.log.open("ab") if self.log else None
         port = free_port()
         self.http_url = f"http://127.0.0.1:{port}"
@@ -120,7 +130,6 @@ class DaemonProcess:
         finally:
             if output:
                 output.close()
-        await self._wait_until_ready()
 
     async def stop(self) -> int:
         """Ask it to drain; its exit code. Killed when it takes too long."""

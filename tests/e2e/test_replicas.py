@@ -186,5 +186,6 @@ async def test_the_other_replica_takes_over_within_a_lease_when_one_is_killed(tm
             if claim.replica == survivor.name and claim.key in {orphan.key for orphan in orphans}
         }
         assert taken_over, "nobody took over what the killed one was working on"
-        assert max(taken_over.values()) < 3 + 2 * LEASE_S, taken_over
+        # A visibility, a lease, and a put-off in between; far below any back-off.
+        assert max(taken_over.values()) < 10, taken_over
         assert read_rows(ledger, "SELECT * FROM leases") == []

@@ -1,0 +1,15 @@
+"""Fixtures of the end-to-end suites."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """What a stack puts into the environment goes with it: the next suite's servers are others."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
