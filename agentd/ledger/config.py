@@ -26,4 +26,4 @@ class LedgerConfig(Config):
     maintenance_interval_s: float = Field(default=60.0, ge=1, le=86400)
     """Seconds between two rounds of maintenance: a purge of what is older than that, and fresh counts."""
     purge_limit: int = Field(default=1000, ge=1, le=100_000)
-    """Records that one purge forgets at most: other writers wait meanwhile, some 20 ms at the default."""
+    """Records that a purge forgets in one transaction: other writers wait meanwhile, some 50 ms at the default."""

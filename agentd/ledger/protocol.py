@@ -384,8 +384,8 @@ class Ledger(Protocol):
     async def purge(self, *, finished_before: float) -> int:
         """Forget finished records (with their history) that ended before then and whose report has been sent.
 
-        Tombstones, facets' generations and name reservations stay. Returns how many records went; one call forgets a
-        bounded number, so after a long pause it may take several.
+        Tombstones, facets' generations and name reservations stay. Returns how many records went. They go in
+        bounded transactions, so that nobody waits long; cancelled in between, some have gone and the rest are left.
         """
         ...
 

@@ -178,9 +178,14 @@ class SqliteLedger:
     async def purge(self, *, finished_before: float) -> int:
         """See the protocol."""
         limit = self._config.purge_limit
-        return await self._write(
-            "purge", lambda database: events.purge(database, finished_before=finished_before, limit=limit)
-        )
+        total = 0
+        while True:
+            gone = await self._write(
+                "purge", lambda database: events.purge(database, finished_before=finished_before, limit=limit)
+            )
+            total += gone
+            if gone < limit:
+                return total
 
     async def close(self) -> None:
         """See the protocol. Operations that come later are refused."""

@@ -139,6 +139,17 @@ async def test_more_callers_than_the_queue_takes_are_all_served(open_ledger: Ope
     assert ledger.writes.transactions >= 50, "two at a time"
 
 
+async def test_a_large_purge_lets_others_in_between(open_ledger: Open) -> None:
+    ledger = await open_ledger(purge_limit=10)
+    endings = [Event(number, subject=project(number)).ending(SUCCEEDED) for number in range(1, 36)]
+    await asyncio.gather(*(ledger.finish(ending) for ending in endings))
+    await ledger.sent([ending.report_id for ending in endings])
+    before = ledger.writes.transactions
+    assert await ledger.purge(finished_before=NOW + 1) == 35
+    assert ledger.writes.transactions - before == 4
+    assert (await ledger.stats()).finished_events == 0
+
+
 async def test_every_operation_is_observed(open_ledger: Open, observed: Observed) -> None:
     ledger = await open_ledger()
     event = Event(1)
