@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from agentd.bus.acks import SHORTEST_DELAY_S, Acks
-from agentd.bus.config import BusConfig
+from agentd.bus.deps import Deps
 from agentd.bus.letters import epoch_of
-from agentd.bus.protocol import Queue, Received
-from agentd.bus.table import DeliveryTable, Reservation, Row, Stop
-from agentd.core import Defer, Delivery, Disposition, Phase, Retry, Runtime
-from agentd.telemetry import Metrics, get_logger
+from agentd.bus.protocol import Received
+from agentd.bus.table import Reservation, Row, Stop
+from agentd.core import Defer, Delivery, Disposition, Phase, Retry
+from agentd.telemetry import get_logger
 
 log = get_logger("bus")
 
@@ -35,24 +35,14 @@ class DrainSummary:
 class Deliveries:
     """All deliveries of one consumer. Their rows say why one is ended from outside."""
 
-    def __init__(
-        self,
-        *,
-        queue: Queue,
-        table: DeliveryTable,
-        acks: Acks,
-        handle: Handle,
-        runtime: Runtime,
-        metrics: Metrics,
-        config: BusConfig,
-    ) -> None:
-        self._queue = queue
-        self._table = table
+    def __init__(self, deps: Deps, *, acks: Acks, handle: Handle) -> None:
+        self._queue = deps.queue
+        self._table = deps.table
+        self._runtime = deps.runtime
+        self._metrics = deps.metrics
+        self._config = deps.config
         self._acks = acks
         self._handle = handle
-        self._runtime = runtime
-        self._metrics = metrics
-        self._config = config
         self._summary: DrainSummary | None = None
 
     def drain(self) -> DrainSummary:
@@ -97,7 +87,8 @@ class Deliveries:
             queue=self._queue.name,
             sent_at=message.sent_at,
             receive_count=message.receive_count,
-            group=message.group,
+            # On a standard queue a group only spreads load over tenants; it keeps no order.
+            group=message.group if self._queue.limits.fifo else None,
             dead_letter_epoch=epoch_of(message.attributes),
             retained_until=None if message.sent_at is None else message.sent_at + retention_s,
             attributes=message.attributes,
@@ -130,7 +121,8 @@ class Deliveries:
             return
         self._park_group(row, disposition)
         result = await self._acks.carry_out(row, disposition)
-        log.info(
+        tell = log.info if result == "done" else log.warning
+        tell(
             "delivery.done",
             message_id=row.message_id,
             disposition=type(disposition).__name__.lower(),
@@ -156,7 +148,7 @@ class Deliveries:
         The handler has only just decided, so nothing of the group that waited for it has had a turn yet.
         """
         group = row.delivery.group
-        if group is None or not self._queue.limits.fifo or not isinstance(disposition, (Retry, Defer)):
+        if group is None or not isinstance(disposition, (Retry, Defer)):
             return
         for other in self._table.rows(Phase.BUFFERED):
             if other is not row and other.delivery.group == group:
