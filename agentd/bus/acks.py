@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from agentd.bus.batcher import Batcher
-from agentd.bus.config import BusConfig
+from agentd.bus.deps import Deps
 from agentd.bus.leases import Leases
 from agentd.bus.letters import dead_letter
 from agentd.bus.protocol import Done, EntryFailed, EntryRefused, EntryResult, Outgoing, Queue, ReceiptLost
-from agentd.bus.table import DeliveryTable, Row
-from agentd.core import DeadLetter, Defer, Delete, Disposition, Phase, Retry, Runtime
-from agentd.telemetry import Metrics, Pulse, get_logger
+from agentd.bus.table import Row
+from agentd.core import DeadLetter, Defer, Delete, Disposition, Phase, Retry
+from agentd.telemetry import get_logger
 
 E = TypeVar("E")
 
@@ -32,28 +32,18 @@ class _Show:
 class Acks:
     """Carries dispositions out in batches. A receipt that was replaced meanwhile is never taken for the row's own."""
 
-    def __init__(
-        self,
-        *,
-        queue: Queue,
-        dead_letters: Queue,
-        table: DeliveryTable,
-        leases: Leases,
-        runtime: Runtime,
-        metrics: Metrics,
-        pulse: Callable[[str], Pulse],
-        config: BusConfig,
-    ) -> None:
-        self._queue = queue
-        self._dead_letters = dead_letters
-        self._table = table
+    def __init__(self, deps: Deps, leases: Leases) -> None:
+        self._deps = deps
+        self._queue = deps.queue
+        self._dead_letters = deps.dead_letters
+        self._table = deps.table
         self._leases = leases
-        self._runtime = runtime
-        self._metrics = metrics
-        self._config = config
-        self._deletes: Batcher[Row] = self._batcher("delete", pulse, queue, self._delete_batch)
-        self._shows: Batcher[_Show] = self._batcher("visibility", pulse, queue, self._show_batch)
-        self._letters: Batcher[Outgoing] = self._batcher("dead-letter", pulse, dead_letters, dead_letters.send)
+        self._runtime = deps.runtime
+        self._metrics = deps.metrics
+        self._config = deps.config
+        self._deletes: Batcher[Row] = self._batcher("delete", self._queue, self._delete_batch)
+        self._shows: Batcher[_Show] = self._batcher("visibility", self._queue, self._show_batch)
+        self._letters: Batcher[Outgoing] = self._batcher("dead-letter", self._dead_letters, self._dead_letters.send)
 
     def loops(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
         """What must run for this to work, by name."""
@@ -116,7 +106,6 @@ class Acks:
     def _batcher(
         self,
         name: str,
-        pulse: Callable[[str], Pulse],
         queue: Queue,
         carry: Callable[[Sequence[E]], Awaitable[Sequence[EntryResult]]],
     ) -> Batcher[E]:
@@ -124,7 +113,7 @@ class Acks:
             carry,
             name=name,
             runtime=self._runtime,
-            pulse=pulse(f"batch-{name}"),
+            pulse=self._deps.pulse(f"batch-{name}"),
             max_batch=queue.limits.max_batch,
             linger_s=self._config.batch_linger_s,
             in_flight=self._config.batches_in_flight,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from agentd.bus.acks import Acks
 from agentd.bus.config import BusConfig
 from agentd.bus.deliveries import Deliveries, DrainSummary, Handle
+from agentd.bus.deps import Deps
 from agentd.bus.intake import Intake
 from agentd.bus.leases import Leases
 from agentd.bus.protocol import Queue
@@ -14,13 +15,12 @@ from agentd.bus.receivers import Receivers
 from agentd.bus.sweeper import Sweeper
 from agentd.bus.table import DeliveryTable
 from agentd.core import AgentError, Runtime
-from agentd.telemetry import Health, Metrics, Pulse, get_logger
+from agentd.telemetry import Health, Metrics, get_logger
 
 log = get_logger("bus")
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
-_CALLS_LATE_S = 60.0  # a loop whose every wait is bounded by a call's own time-out iterates well within this
 _POLL_MARGIN_S = 5.0  # a hung poll is cut so long after its wait
 
 
@@ -44,69 +44,40 @@ class Consumer:
         health: Health,
         config: BusConfig,
     ) -> None:
-        self._queue = queue
-        self._dead_letters = dead_letters
         self._intake = intake
-        self._runtime = runtime
-        self._metrics = metrics
-        self._health = health
-        self._config = config
-        self._pulses: list[Pulse] = []
-        self._draining = asyncio.Event()
-        self._grace_s = 0.0
-        self._aborted = False
-        self._releasing = False
-        self._deadline: asyncio.Timeout | None = None
-        self._summary = DrainSummary()
-        self.table = DeliveryTable(config.slots, metrics)
-        health.invariant("delivery table", self.table.check)
-        self._leases = Leases(
-            queue=queue, table=self.table, runtime=runtime, metrics=metrics, pulse=self._pulse("leases"), config=config
-        )
-        self._acks = Acks(
+        self._deps = Deps(
             queue=queue,
             dead_letters=dead_letters,
-            table=self.table,
-            leases=self._leases,
-            runtime=runtime,
-            metrics=metrics,
-            pulse=self._pulse,
-            config=config,
-        )
-        self._deliveries = Deliveries(
-            queue=queue,
-            table=self.table,
-            acks=self._acks,
-            handle=handle,
-            runtime=runtime,
-            metrics=metrics,
-            config=config,
-        )
-        self._receivers = Receivers(
-            queue=queue,
-            table=self.table,
-            intake=intake,
-            accept=self._deliveries.accept,
+            table=DeliveryTable(config.slots, metrics),
             runtime=runtime,
             metrics=metrics,
             health=health,
             config=config,
         )
-        health.invariant("receivers", self._receivers.check)
-        self._sweeper = Sweeper(
-            dead_letters=dead_letters,
-            sweep=sweep,
-            runtime=runtime,
-            pulse=self._pulse("sweep", idle_s=config.sweep_interval_s),
-            config=config,
-        )
-        self._depth_pulse = self._pulse("depth", idle_s=config.depth_interval_s)
+        health.invariant("delivery table", self.table.check)
+        self._leases = Leases(self._deps)
+        self._acks = Acks(self._deps, self._leases)
+        self._deliveries = Deliveries(self._deps, acks=self._acks, handle=handle)
+        self._receivers = Receivers(self._deps, intake=intake, accept=self._deliveries.accept)
+        self._sweeper = Sweeper(self._deps, sweep=sweep)
+        self._depth_pulse = self._deps.pulse("depth", idle_s=config.depth_interval_s)
+        self._draining = asyncio.Event()
+        self._grace_s = 0.0
+        self._releasing = False
+        self._aborted = False
+        self._deadline: asyncio.Timeout | None = None
+        self._summary = DrainSummary()
+
+    @property
+    def table(self) -> DeliveryTable:
+        """What is held, for status pages and tests."""
+        return self._deps.table
 
     async def run(self) -> DrainSummary:
         """Work until drained. A cancellation ends it at once: what is held shows again when its lease runs out."""
         try:
             async with asyncio.TaskGroup() as group:
-                background = [self._runtime.spawn(group, loop(), name) for name, loop in self._loops()]
+                background = [self._deps.runtime.spawn(group, loop(), name) for name, loop in self._loops()]
                 self._receivers.start(group)
                 await self._draining.wait()
                 await self._finish()
@@ -114,8 +85,7 @@ class Consumer:
                     task.cancel()
         finally:
             self._receivers.stop()
-            for pulse in self._pulses:
-                self._health.stopped(pulse)
+            self._deps.stopped()
         log.info("drain.done", **asdict(self._summary))
         return self._summary
 
@@ -146,7 +116,7 @@ class Consumer:
         self._receivers.cut()
         if self._deadline is not None:
             self._deadline.reschedule(
-                self._runtime.monotonic() + (self._config.release_timeout_s if self._releasing else 0)
+                self._deps.runtime.monotonic() + (self._deps.config.release_timeout_s if self._releasing else 0)
             )
 
     def _loops(self) -> Iterator[tuple[str, Loop]]:
@@ -155,22 +125,17 @@ class Consumer:
         yield "depth", self._watch_depth
         yield from self._acks.loops()
 
-    def _pulse(self, loop: str, *, idle_s: float = 0.0) -> Pulse:
-        pulse = self._health.pulse(f"{self._queue.name}-{loop}", late_after_s=2 * idle_s + _CALLS_LATE_S)
-        self._pulses.append(pulse)
-        return pulse
-
     async def _watch_depth(self) -> None:
         while True:
             try:
-                for queue in (self._queue, self._dead_letters):
+                for queue in (self._deps.queue, self._deps.dead_letters):
                     depth = await queue.depth()
-                    self._metrics.queue_depth.labels(queue=queue.name).set(depth.visible)
+                    self._deps.metrics.queue_depth.labels(queue=queue.name).set(depth.visible)
                 self._depth_pulse.succeeded()
             except AgentError as error:
                 log.warning("depth.failed", reason=error.reason, error=error.message)
                 self._depth_pulse.beat()
-            await self._runtime.sleep(self._config.depth_interval_s)
+            await self._deps.runtime.sleep(self._deps.config.depth_interval_s)
 
     async def _finish(self) -> None:
         """The phases of a drain, each with its deadline."""
@@ -179,8 +144,8 @@ class Consumer:
         log.warning("drain.grace_over", **self.table.counts())
         self._releasing = True
         self._deliveries.release()
-        poll_s = 0.0 if self._aborted else self._config.wait_s + _POLL_MARGIN_S
-        if await self._within(max(self._config.release_timeout_s, poll_s)):
+        poll_s = 0.0 if self._aborted else self._deps.config.wait_s + _POLL_MARGIN_S
+        if await self._within(max(self._deps.config.release_timeout_s, poll_s)):
             return
         log.error("drain.stuck", messages=[row.message_id for row in self.table.rows()])
         self._receivers.cut()

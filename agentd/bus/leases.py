@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from agentd.bus.config import BusConfig
-from agentd.bus.protocol import Done, EntryFailed, EntryResult, Queue
-from agentd.bus.table import DeliveryTable, Row, Stop
-from agentd.core import PermanentError, Phase, Runtime, TransientError
-from agentd.telemetry import Metrics, Pulse, get_logger
+from agentd.bus.deps import Deps
+from agentd.bus.protocol import Done, EntryFailed, EntryResult
+from agentd.bus.table import Row, Stop
+from agentd.core import PermanentError, Phase, TransientError
+from agentd.telemetry import get_logger
 
 log = get_logger("bus")
 
@@ -15,22 +15,13 @@ log = get_logger("bus")
 class Leases:
     """Extends, in batches, what has a third of its lease left; ends a delivery whose lease is lost."""
 
-    def __init__(
-        self,
-        *,
-        queue: Queue,
-        table: DeliveryTable,
-        runtime: Runtime,
-        metrics: Metrics,
-        pulse: Pulse,
-        config: BusConfig,
-    ) -> None:
-        self._queue = queue
-        self._table = table
-        self._runtime = runtime
-        self._metrics = metrics
-        self._pulse = pulse
-        self._config = config
+    def __init__(self, deps: Deps) -> None:
+        self._queue = deps.queue
+        self._table = deps.table
+        self._runtime = deps.runtime
+        self._metrics = deps.metrics
+        self._config = deps.config
+        self._pulse = deps.pulse("leases")
 
     async def run(self) -> None:
         """Tick until cancelled."""

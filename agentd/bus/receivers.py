@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from agentd.bus.config import BusConfig
+from agentd.bus.deps import Deps
 from agentd.bus.intake import Intake
-from agentd.bus.protocol import Queue, Received
-from agentd.bus.table import DeliveryTable, Reservation
-from agentd.core import PermanentError, Runtime, TransientError
-from agentd.telemetry import Health, Metrics, Pulse, get_logger
+from agentd.bus.protocol import Received
+from agentd.bus.table import Reservation
+from agentd.core import PermanentError, TransientError
+from agentd.telemetry import Pulse, get_logger
 
 log = get_logger("bus")
 
@@ -25,31 +25,21 @@ class Receivers:
     open receive is never cancelled but by `cut`.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: Queue,
-        table: DeliveryTable,
-        intake: Intake,
-        accept: Accept,
-        runtime: Runtime,
-        metrics: Metrics,
-        health: Health,
-        config: BusConfig,
-    ) -> None:
-        self._queue = queue
-        self._table = table
+    def __init__(self, deps: Deps, *, intake: Intake, accept: Accept) -> None:
+        self._queue = deps.queue
+        self._table = deps.table
+        self._runtime = deps.runtime
+        self._metrics = deps.metrics
+        self._health = deps.health
+        self._config = deps.config
         self._intake = intake
         self._accept = accept
-        self._runtime = runtime
-        self._metrics = metrics
-        self._health = health
-        self._config = config
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[int] = set()
         self._polling: set[int] = set()
         self._started = False
         self._stopping = False
+        deps.health.invariant("receivers", self.check)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the least number of them."""

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from agentd.bus.config import BusConfig
+from agentd.bus.deps import Deps
 from agentd.bus.letters import dead_letter, epoch_of
 from agentd.bus.peek import Peek, peeking
-from agentd.bus.protocol import Done, Queue, Received
-from agentd.core import AgentError, DeadLetter, Defer, Delete, Delivery, Disposition, Retry, Runtime
-from agentd.telemetry import Pulse, get_logger
+from agentd.bus.protocol import Done, Received
+from agentd.core import AgentError, DeadLetter, Defer, Delete, Delivery, Disposition, Retry
+from agentd.telemetry import get_logger
 
 log = get_logger("bus")
 
@@ -20,20 +20,12 @@ class Sweeper:
     `Delete` deletes it; any other leaves it for the next sweep.
     """
 
-    def __init__(
-        self,
-        *,
-        dead_letters: Queue,
-        sweep: Callable[[Delivery], Awaitable[Disposition]],
-        runtime: Runtime,
-        pulse: Pulse,
-        config: BusConfig,
-    ) -> None:
-        self._dead_letters = dead_letters
+    def __init__(self, deps: Deps, *, sweep: Callable[[Delivery], Awaitable[Disposition]]) -> None:
+        self._dead_letters = deps.dead_letters
+        self._runtime = deps.runtime
+        self._config = deps.config
+        self._pulse = deps.pulse("sweep", idle_s=deps.config.sweep_interval_s)
         self._sweep = sweep
-        self._runtime = runtime
-        self._pulse = pulse
-        self._config = config
         self._stopping = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
