@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from agentd.core import ArtifactStore, Handler, PermanentError, Reason, Runtime
 from agentd.dispatch.config import DispatchConfig
-from agentd.events import Audience, Event
+from agentd.events import Audience, Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.telemetry import Metrics, Tracing
 
@@ -60,3 +60,4 @@ class Deps:
     runtime: Runtime
     metrics: Metrics
     tracing: Tracing
+    verify: Verify = accept_unsigned

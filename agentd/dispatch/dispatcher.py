@@ -71,7 +71,7 @@ class Dispatcher:
 
     async def _decide(self, delivery: Delivery) -> Disposition:
         try:
-            event = decode(delivery.body)
+            event = self._believe(delivery)
         except Malformed as error:
             return await self._endings.reject_message(delivery, error)
         envelope = event.envelope
@@ -90,6 +90,12 @@ class Dispatcher:
             self._queue_up(event) as ticket,
         ):
             return await self._look_up(delivery, event, ticket)
+
+    def _believe(self, delivery: Delivery) -> Event:
+        """The event in the message. Raises Malformed when there is none, or none that may be believed."""
+        event = decode(delivery.body)
+        self._deps.verify(event)
+        return event
 
     async def _look_up(self, delivery: Delivery, event: Event, ticket: Ticket | None) -> Disposition:
         record = await self._deps.ledger.lookup(event.key)
@@ -201,7 +207,7 @@ class Dispatcher:
 
     async def _decide_swept(self, delivery: Delivery) -> Disposition:
         try:
-            event = decode(delivery.body)
+            event = self._believe(delivery)
         except Malformed as error:
             return await self._endings.reject_message(delivery, error)
         record = await self._deps.ledger.lookup(event.key) or await self._admit(event)

@@ -25,6 +25,7 @@ from agentd.events.reports import (
     report_id,
     sequence_text,
 )
+from agentd.events.signatures import Verify, accept_unsigned
 
 __all__ = [
     "CATALOGUE",
@@ -48,7 +49,9 @@ __all__ = [
     "Retention",
     "Timings",
     "UnknownType",
+    "Verify",
     "WaitingWork",
+    "accept_unsigned",
     "attach",
     "decode",
     "encode",
