@@ -26,7 +26,7 @@ from agentd.platform.aws.session import AwsSession
 from agentd.platform.local.artifacts import FileArtifacts
 from agentd.reports import Identity, Message, Reports
 from agentd.settings import Settings
-from agentd.telemetry import Health, Metrics, TelemetryServer, Tracing, get_logger, watch_lag
+from agentd.telemetry import Health, Metrics, TelemetryServer, Tracing, TracingUnavailable, get_logger, watch_lag
 
 log = get_logger("app")
 
@@ -130,7 +130,7 @@ class Daemon:
             async with AsyncExitStack() as stack:
                 parts = await self._assemble(stack)
                 return ExitCode.DRAINED if parts is None else await self._supervise(parts)
-        except (PermanentError, BadHandlers) as error:
+        except (PermanentError, BadHandlers, TracingUnavailable) as error:
             raise Misconfigured(str(error)) from error
 
     # -- putting together ----------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Daemon:
         telemetry = TelemetryServer(
             settings.telemetry, self._metrics, self._health, status=self._status, runtime=runtime
         )
-        await telemetry.start()
+        await self._listen(telemetry)
         stack.push_async_callback(telemetry.stop)
         tracing = Tracing(settings.telemetry, version=__version__, replica=self._replica)
         stack.callback(tracing.shutdown)
@@ -193,6 +193,16 @@ class Daemon:
         )
         self._parts = _Parts(ledger, consumer, dispatcher, reports)
         return self._parts
+
+    async def _listen(self, telemetry: TelemetryServer) -> None:
+        try:
+            await telemetry.start()
+        except OSError as error:
+            where = f"{self._settings.telemetry.http_host}:{self._settings.telemetry.http_port}"
+            raise Misconfigured(
+                f"telemetry.http_host, telemetry.http_port: cannot listen on {where}: {os.strerror(error.errno or 0)}; "
+                "choose an address of this machine and a free port"
+            ) from error
 
     async def _open_queues(self, stack: AsyncExitStack) -> _Queues | None:
         settings = self._settings

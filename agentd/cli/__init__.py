@@ -24,7 +24,7 @@ from agentd.cli.status import status
 @click.version_option(__version__, prog_name="agentd")
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     envvar="AGENTD_CONFIG",
     help="Settings file (YAML or TOML). AGENTD_* variables override it.",
 )

@@ -1,6 +1,6 @@
 """The base of every group of settings."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Config(BaseModel):
@@ -14,7 +14,7 @@ class AwsConfig(Config):
 
     region: str | None = None
     """AWS region, for example eu-west-1; from the environment or profile when not given."""
-    endpoint_url: str | None = None
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
     """Another endpoint for all services: an emulator, or a VPC endpoint."""
     profile: str | None = None
     """Profile of the shared AWS configuration."""
