@@ -115,7 +115,7 @@ async def test_later_part_of_a_split_send_fails_alone(rig: Rig) -> None:
     ("aws", "kind", "match"),
     [
         (AwsConfig(region="eu-west-1", endpoint_url="http://127.0.0.1:1"), TransientError, "GetQueueAttributes"),
-        (AwsConfig(region="eu-west-1", endpoint_url="no url"), PermanentError, "connect to queue commands"),
+        (AwsConfig(region="eu-west-1", endpoint_url="http://a..b"), PermanentError, "connect to queue commands"),
         (AwsConfig(profile="nobody"), PermanentError, "connect on queue commands: The config profile"),
     ],
 )
