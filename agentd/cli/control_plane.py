@@ -61,12 +61,14 @@ class ControlPlane:
     async def collect(self) -> None:
         """Read reports for ever."""
         while True:
-            for message in await self.reports.receive(10, wait_s=1, visibility_s=30):
-                report = json.loads(message.body)
-                async with self._news:
-                    self._file(report)
-                    self._news.notify_all()
-                await self.reports.delete([message.receipt])
+            messages = await self.reports.receive(10, wait_s=1, visibility_s=30)
+            if not messages:
+                continue
+            async with self._news:
+                for message in messages:
+                    self._file(json.loads(message.body))
+                self._news.notify_all()
+            await self.reports.delete([message.receipt for message in messages])
 
     def _file(self, report: Json) -> None:
         match report["type"]:
