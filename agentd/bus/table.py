@@ -70,7 +70,7 @@ class Row:
             self.stop, self.stop_delay_s = Stop.RELEASED, 1.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reservation:
     """Slots that an open receive owns."""
 

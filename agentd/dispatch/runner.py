@@ -16,7 +16,7 @@ from agentd.core import (
     Reason,
     Retry,
 )
-from agentd.dispatch.attempt import Done, Failed, Lost, PutOff, run_attempt
+from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.endings import Endings
@@ -75,8 +75,15 @@ class Runner:
         result = await self.deps.ledger.claim(request)
         if not isinstance(result, Claimed):
             return await self._not_claimed(work, result)
-        with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, until_wall=request.until) as lease:
-            return await self._attempt(work, handler, result, lease, data)
+        try:
+            with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, until_wall=request.until) as lease:
+                attempted = await self._attempt(work, handler, result, lease, data)
+            # From here on one transaction gives the lease back: nothing is left to be kept alive.
+            return await self._settle(work, handler, result, attempted, deletes=data.deletes)
+        except asyncio.CancelledError:
+            # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
+            await self._release_quickly(result)
+            raise
 
     async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Disposition:
         """Give the event back without blame, for longer the longer it has waited."""
@@ -123,7 +130,7 @@ class Runner:
 
     async def _attempt(
         self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData
-    ) -> Disposition:
+    ) -> AttemptResult:
         subject, generation = work.event.subject, work.event.envelope.generation
         work.context = RunContext(
             self.deps,
@@ -138,27 +145,23 @@ class Runner:
         )
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)
-        try:
-            result = await run_attempt(self.deps, handler, work.context, data, lease)
-        except asyncio.CancelledError:
-            # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
-            await self._release_quickly(claimed)
-            raise
-        match result:
+        return await run_attempt(self.deps, handler, work.context, data, lease)
+
+    async def _settle(
+        self, work: Work, handler: Handler, claimed: Claimed, attempted: AttemptResult, *, deletes: bool
+    ) -> Disposition:
+        match attempted:
             case Done():
-                return await self._succeeded(work, claimed, deletes=data.deletes)
+                return await self._finish_claimed(work, claimed, Outcome(OutcomeKind.SUCCEEDED), deletes=deletes)
             case Failed():
-                return await self._failed(work, handler, claimed, result)
+                return await self._failed(work, handler, claimed, attempted)
             case PutOff():
-                return await self._deferred(work, claimed, result)
+                return await self._deferred(work, claimed, attempted)
             case Lost(message=message):
                 log.warning("attempt.lease_lost", detail=message)
                 return Defer(self.deps.config.defer_min_s)
             case _:
-                assert_never(result)
-
-    async def _succeeded(self, work: Work, claimed: Claimed, *, deletes: bool) -> Disposition:
-        return await self._finish_claimed(work, claimed, Outcome(OutcomeKind.SUCCEEDED), deletes=deletes)
+                assert_never(attempted)
 
     async def _failed(self, work: Work, handler: Handler, claimed: Claimed, failure: Failed) -> Disposition:
         if failure.final:

@@ -1,6 +1,7 @@
 """The books, and that what is wrong with them is found."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -36,6 +37,17 @@ async def test_slots_belong_to_receives_then_to_rows() -> None:
     task.cancel()
     await asyncio.wait({task})
     assert table.check() is None
+
+
+def test_receives_that_took_as_many_slots_each_give_back_their_own() -> None:
+    table = DeliveryTable(4, Metrics())
+    with ExitStack() as early, ExitStack() as late:
+        first, _ = late.enter_context(table.reserve(2)), early.enter_context(table.reserve(2))
+        early.close()
+        row = _row()
+        table.admit(row, first)
+        late.close()
+        assert (table.free, len(table)) == (3, 1)
 
 
 async def test_waits_end_when_a_slot_is_free_and_when_nothing_is_held() -> None:
