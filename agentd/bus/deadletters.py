@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agentd.bus.letters import AT, EPOCH, KEY, MESSAGE, MESSAGE_ID, OUTCOME, REASON, epoch_of, own_attributes
+from agentd.bus.letters import AT, EPOCH, KEY, MESSAGE, MESSAGE_ID, OUTCOME, REASON, REDRIVE, epoch_of, own_attributes
 from agentd.bus.peek import peeking
 from agentd.bus.protocol import Done, Outgoing, Queue, Received
 from agentd.core import Runtime
@@ -80,20 +80,23 @@ class DeadLetters:
         """Send up to `limit` selected ones back to the commands queue, then delete them here.
 
         The copy keeps `agentd-epoch`: that is how the dispatcher knows that the next epoch is asked for. A crash in between
-        leaves both; the dispatcher then sees the same epoch asked for twice, and opens it once.
+        leaves both; the dispatcher then sees the same epoch asked for twice, and opens it once. What fails again at once is
+        not taken a second time.
         """
         redriven: list[DeadLetterEntry] = []
         failed: list[tuple[str, str]] = []
         looked_at = 0
+        run = self._runtime.new_id()
         visibility_s = min(_VISIBILITY_S + 2 * self._dead_letters.limits.max_batch / rate_per_s, _LONGEST_VISIBILITY_S)
         async with peeking(self._dead_letters, visibility_s=visibility_s, limit=_SCAN_LIMIT) as peek:
             while len(redriven) < limit and (page := await peek.page()):
                 looked_at += len(page)
                 for message in page:
                     entry = _entry(message)
-                    if len(redriven) >= limit or not select(entry):
+                    again = message.attributes.get(REDRIVE) == run
+                    if len(redriven) >= limit or again or not select(entry):
                         continue
-                    if fault := await self._send_back(message):
+                    if fault := await self._send_back(message, run):
                         failed.append((entry.message_id, fault))
                     else:
                         peek.taken(message)
@@ -101,12 +104,12 @@ class DeadLetters:
                     await self._runtime.sleep(1 / rate_per_s)
         return RedriveResult(looked_at=looked_at, redriven=tuple(redriven), failed=tuple(failed))
 
-    async def _send_back(self, message: Received) -> str | None:
+    async def _send_back(self, message: Received, run: str) -> str | None:
         """Copy, then delete; why it could not be done, or None."""
         kept = {name: value for name, value in message.attributes.items() if name in (EPOCH, MESSAGE_ID)}
         copy = Outgoing(
             body=message.body,
-            attributes=own_attributes(message.attributes) | kept,
+            attributes=own_attributes(message.attributes) | kept | {REDRIVE: run},
             group=message.group or message.attributes.get(KEY, message.message_id),
             dedupe_id=self._runtime.new_id(),
         )

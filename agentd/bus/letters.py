@@ -17,6 +17,7 @@ REASON = "agentd-reason"
 MESSAGE = "agentd-message"
 AT = "agentd-dead-lettered-at"
 MESSAGE_ID = "agentd-message-id"
+REDRIVE = "agentd-redrive"  # the run of a redrive that sent the message back: the same run does not do so again
 
 _MOST_TEXT = 256
 # Bounded, because anybody who may send can set the attribute: Python refuses to read numbers of thousands of digits.
@@ -40,7 +41,8 @@ def dead_letter(delivery: Delivery, end: DeadLetter, *, now: float, limits: Queu
         # The same end of the same message again is dropped by a FIFO queue.
         dedupe_id=f"{delivery.message_id}-{end.epoch}",
     )
-    extra = {MESSAGE: safe(end.message, most=_MOST_TEXT)} | own_attributes(delivery.attributes)
+    run = safe(delivery.attributes.get(REDRIVE, ""), most=_MOST_TEXT)
+    extra = {REDRIVE: run, MESSAGE: safe(end.message, most=_MOST_TEXT)} | own_attributes(delivery.attributes)
     for name, value in extra.items():
         letter = _with_attribute(letter, name, value, limits)
     return letter

@@ -126,6 +126,7 @@ class DaemonProcess:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **self.environment, "AGENTD_TELEMETRY__HTTP_PORT": str(port)},
+                start_new_session=True,  # a Ctrl-C in the terminal is this process' to act upon: two signals would abort
             )
         finally:
             if output:
