@@ -121,15 +121,20 @@ async def test_waiting_for_a_busy_file_ends_when_it_is_free(open_ledger: Open, p
 
 
 async def test_a_full_queue_makes_callers_wait_and_then_tells_them(open_ledger: Open, path: Path) -> None:
+    patient = await open_ledger()
     ledger = await open_ledger(queue_limit=3, operation_timeout_s=0.3)
     with closing(blocked(path)):
         work = [asyncio.ensure_future(ledger.admit(Event(number).admission())) for number in range(1, 11)]
         results = await asyncio.gather(*work, return_exceptions=True)
     assert all(isinstance(result, TransientError) for result in results)
     assert "no answer in 0.3 s" in str(results[-1])
-    await ledger.admit(Event(20).admission())
-    # The first transaction had begun, and went through when the file was free; the rest were taken back.
-    assert [await ledger.lookup(Event(number).key) is not None for number in range(1, 11)] == [True] + [False] * 9
+    # The first transaction had begun, and goes through now that the file is free; the rest were taken back.
+    async with asyncio.timeout(20):
+        while ledger.writes.transactions == 0:
+            await asyncio.sleep(0.01)
+    found = [await patient.lookup(Event(number).key) is not None for number in range(1, 11)]
+    assert found == [True] + [False] * 9
+    assert ledger.writes == Writes(operations=1, transactions=1)
 
 
 async def test_more_callers_than_the_queue_takes_are_all_served(open_ledger: Open) -> None:
