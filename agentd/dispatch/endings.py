@@ -115,7 +115,7 @@ class Endings:
     ) -> Disposition:
         """Give the message back without blame; the end comes when the wait would outlive expiry or retention."""
         now = self.deps.runtime.now()
-        limit = record.expires_at or record.admitted_at + self.deps.config.default_expiry_s
+        limit = self._waits_until(record, now)
         if delivery.retained_until is not None:
             limit = min(limit, delivery.retained_until)
         if now + delay_s > limit:
@@ -124,6 +124,12 @@ class Endings:
         await self.deps.ledger.wait(record.key, Waiting(why, message, now + delay_s), now=now)
         log.info("event.deferred", why=why, detail=message, delay_s=round(delay_s, 3))
         return Defer(delay_s)
+
+    def _waits_until(self, record: Record, now: float) -> float:
+        """When waiting for what must come first ends. Who redrives an event knows of its age: its wait starts afresh."""
+        if record.epoch == 1:
+            return record.expires_at or record.admitted_at + self.deps.config.default_expiry_s
+        return (record.started_at or now) + self.deps.config.default_expiry_s
 
     async def _report(self, delivery: Delivery, record: Record) -> Disposition:
         delivery.enter(Phase.REPORTING)
