@@ -15,6 +15,9 @@ Json = Any  # a JSON value
 Mutate = Callable[[random.Random, dict[str, Json]], str]
 
 _VALID_SHARE = 0.03
+_FULL_SHARE = 0.005
+# What the agent must be able to add. With less room a message cannot become a dead letter, until the queue moves it itself.
+_TAGS_BYTES = 320
 _SUBJECTS = 40
 # What SQS takes: #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF
 _TEXT = string.printable.replace("\x0b", "").replace("\x0c", "") + "äß€漢\u2028\ufffd😀"
@@ -32,6 +35,9 @@ def messages(number: int, *, seed: int, most_bytes: int) -> Iterator[str]:
         valid = _valid(dice, index)
         if dice.random() < _VALID_SHARE:
             yield json.dumps(valid)
+            continue
+        if dice.random() < _FULL_SHARE:
+            yield _filled(valid, most_bytes - _TAGS_BYTES)
             continue
         body = dice.choice(_MUTATIONS)(dice, valid)
         fits = body and len(body.encode()) <= most_bytes
@@ -54,6 +60,12 @@ def _valid(dice: random.Random, index: int) -> dict[str, Json]:
     body = event(dice.choice(choices), dice.randrange(1, 30), event_id=uuid_of(f"fuzzed {index}"))
     document: dict[str, Json] = json.loads(body)
     return document
+
+
+def _filled(document: dict[str, Json], size: int) -> str:
+    """Hardly any room is left in it for what the agent adds on the way to the dead letters; no valid event."""
+    text = json.dumps({**document, "generation": "1", "padding": ""})
+    return text[:-2] + "x" * (size - len(text)) + '"}'
 
 
 def _place(dice: random.Random, document: dict[str, Json]) -> tuple[dict[str, Json], str]:
@@ -161,14 +173,6 @@ def _other_json(dice: random.Random, document: dict[str, Json]) -> str:
     return json.dumps(dice.choice(odd))
 
 
-def _full(dice: random.Random, document: dict[str, Json]) -> str:
-    """As large as the queue takes, so that nothing can be added to it on its way to the dead letters."""
-    if dice.random() < 0.9:
-        return _random_text(dice, document)
-    text = json.dumps({**document, "padding": ""})
-    return text[:-2] + "x" * (262_144 - len(text)) + '"'
-
-
 _MUTATIONS: Sequence[Mutate] = (
     _drop,
     _rename,
@@ -186,5 +190,4 @@ _MUTATIONS: Sequence[Mutate] = (
     _claim_check,
     _random_text,
     _other_json,
-    _full,
 )
