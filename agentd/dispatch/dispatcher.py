@@ -115,6 +115,11 @@ class Dispatcher:
             if not _asks_for_next_epoch(delivery, record):
                 return await self._endings.repeat(delivery, record)
             record = await self._deps.ledger.reopen(record.key, epoch=record.epoch, now=self._deps.runtime.now())
+        if record.epoch > 1:
+            # A redrive lifts no refusal: what was never admitted is judged again, by the time when it first came.
+            refusal = decide(event, self._deps.audience, now=record.admitted_at)
+            if refusal is not None:
+                return await self._endings.finish(delivery, record, refusal)
         return await self._take_turn(Work(delivery, event, record), ticket)
 
     async def _admit(self, event: Event) -> Record:
