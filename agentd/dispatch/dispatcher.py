@@ -22,7 +22,7 @@ from agentd.core import (
 )
 from agentd.dispatch.admission import decide
 from agentd.dispatch.deps import Deps
-from agentd.dispatch.endings import Endings, disposition_of
+from agentd.dispatch.endings import Endings
 from agentd.dispatch.lanes import Lanes, Ticket
 from agentd.dispatch.leases import LeaseKeeper
 from agentd.dispatch.retries import attempt_delay_s
@@ -74,6 +74,19 @@ class Dispatcher:
             event = self._believe(delivery)
         except Malformed as error:
             return await self._endings.reject_message(delivery, error)
+        with self._about(event), self._queue_up(event) as ticket:
+            record = await self._known(delivery, event)
+            return await self._go_on(delivery, event, record, ticket) if isinstance(record, Record) else record
+
+    def _believe(self, delivery: Delivery) -> Event:
+        """The event in the message. Raises Malformed when there is none, or none that may be believed."""
+        event = decode(delivery.body)
+        self._deps.verify(event)
+        return event
+
+    @contextmanager
+    def _about(self, event: Event) -> Iterator[None]:
+        """Logs and spans within are about the event."""
         envelope = event.envelope
         with (
             bind_event(
@@ -87,30 +100,28 @@ class Dispatcher:
                 subject=envelope.subject,
                 generation=envelope.generation,
             ),
-            self._queue_up(event) as ticket,
         ):
-            return await self._look_up(delivery, event, ticket)
+            yield
 
-    def _believe(self, delivery: Delivery) -> Event:
-        """The event in the message. Raises Malformed when there is none, or none that may be believed."""
-        event = decode(delivery.body)
-        self._deps.verify(event)
-        return event
-
-    async def _look_up(self, delivery: Delivery, event: Event, ticket: Ticket | None) -> Disposition:
+    async def _known(self, delivery: Delivery, event: Event) -> Record | Disposition:
+        """The event's record, admitted now if it is new; the disposition of one that is refused."""
         record = await self._deps.ledger.lookup(event.key)
         if record is None:
             refusal = decide(event, self._deps.audience, now=self._deps.runtime.now())
             if refusal is not None:
                 return await self._endings.reject_event(delivery, event, refusal)
             record = await self._admit(event)
-        if record.digest != event.digest:
-            known = Malformed(
-                f"id: {event.envelope.id} is known with other content",
-                reason=Reason.CONFLICT,
-                attributes=event.envelope.model_dump(mode="json", include={"id", "type", "subject"}),
-            )
-            return await self._endings.reject_message(delivery, known)
+        if record.digest == event.digest:
+            return record
+        known = Malformed(
+            f"id: {event.envelope.id} is known with other content",
+            reason=Reason.CONFLICT,
+            attributes=event.envelope.model_dump(mode="json", include={"id", "type", "subject"}),
+        )
+        return await self._endings.reject_message(delivery, known)
+
+    async def _go_on(self, delivery: Delivery, event: Event, record: Record, ticket: Ticket | None) -> Disposition:
+        """Repeat the end of a finished event; bring an open one to its end, in a new epoch if it is redriven."""
         if record.state is RecordState.FINISHED:
             if not _asks_for_next_epoch(delivery, record):
                 return await self._endings.repeat(delivery, record)
@@ -215,9 +226,14 @@ class Dispatcher:
             event = self._believe(delivery)
         except Malformed as error:
             return await self._endings.reject_message(delivery, error)
-        record = await self._deps.ledger.lookup(event.key) or await self._admit(event)
+        with self._about(event):
+            record = await self._known(delivery, event)
+            return await self._give_up(delivery, event, record) if isinstance(record, Record) else record
+
+    async def _give_up(self, delivery: Delivery, event: Event, record: Record) -> Disposition:
+        """End an event that the queue hands out no more, unless somebody may yet bring it to a better end."""
         if record.state is RecordState.FINISHED:
-            return disposition_of(record)
+            return await self._endings.repeat(delivery, record)
         held_s = await self._held_s(event)
         if held_s > 0:
             return Defer(held_s)
