@@ -46,6 +46,9 @@ class Endings:
     async def reject_message(self, delivery: Delivery, error: Malformed) -> Disposition:
         """End a message that is no event, under the transport's id: a forged event must not burn a genuine one's."""
         key = f"message/{delivery.message_id}"
+        ended = await self.deps.ledger.lookup(key)
+        if ended is not None:
+            return await self.repeat(delivery, ended)
         known = {name: value for name, value in error.attributes.items() if isinstance(value, str)}
         record = await self.deps.ledger.finish(
             Ending(

@@ -9,7 +9,6 @@ from agentd.core import (
     DeadLetter,
     Defer,
     Delete,
-    Handler,
     Outcome,
     OutcomeKind,
     Phase,
@@ -19,7 +18,7 @@ from agentd.core import (
 from agentd.events import EventData, ProjectCreate, decode
 from agentd.ledger import RecordState
 from tests.unit.dispatch.events import create, delete, delivery, event, key, uuid, when
-from tests.unit.dispatch.world import Replica, Told, World
+from tests.unit.dispatch.world import Told, World
 from tests.virtual_time import START
 
 
@@ -154,7 +153,11 @@ class OfTomorrow(EventData):
         ("[]", Reason.MALFORMED, "$: expected an object"),
         (create(1, of=1, name="No"), Reason.MALFORMED, "data.project_name: found 'No'"),
         (create(1, generation=0), Reason.MALFORMED, "generation: found 0"),
-        (event(OfTomorrow, 1, {"project_id": uuid(1)}), Reason.UNKNOWN_TYPE, "type: found 'conveyor.project.rename.v1'"),
+        (
+            event(OfTomorrow, 1, {"project_id": uuid(1)}),
+            Reason.UNKNOWN_TYPE,
+            "type: found 'conveyor.project.rename.v1'",
+        ),
     ],
 )
 async def test_what_is_no_event_ends_under_the_messages_own_key(
@@ -245,5 +248,3 @@ async def test_a_record_is_open_until_its_end_is_durable(world: World) -> None:
     assert (await replica.record(key(1))).state is RecordState.OPEN
     await first
     assert (await replica.record(key(1))).state is RecordState.FINISHED
-
-

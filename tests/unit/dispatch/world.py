@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agentd.core import ArtifactStore, DeadLetter, Defer, Delete, Delivery, Disposition, Handler, Outcome, Retry, Runtime
+from agentd.core import (
+    ArtifactStore,
+    DeadLetter,
+    Defer,
+    Delete,
+    Delivery,
+    Disposition,
+    Handler,
+    Outcome,
+    Retry,
+    Runtime,
+)
 from agentd.dispatch import Deps, DispatchConfig, Dispatcher, Outlet, Ports
 from agentd.dispatch.registry import index
 from agentd.events import Event
