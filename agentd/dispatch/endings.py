@@ -37,6 +37,11 @@ def disposition_of(record: Record) -> Disposition:
     return Delete()
 
 
+def waits_since(record: Record, *, now: float) -> float:
+    """When an open event's waiting began. Who redrives an event knows of its age: its wait starts afresh."""
+    return record.admitted_at if record.epoch == 1 else record.started_at or now
+
+
 @dataclass(frozen=True, slots=True)
 class Endings:
     """Writes ends down and sees their reports off."""
@@ -129,10 +134,10 @@ class Endings:
         return Defer(delay_s)
 
     def _waits_until(self, record: Record, now: float) -> float:
-        """When waiting for what must come first ends. Who redrives an event knows of its age: its wait starts afresh."""
-        if record.epoch == 1:
-            return record.expires_at or record.admitted_at + self.deps.config.default_expiry_s
-        return (record.started_at or now) + self.deps.config.default_expiry_s
+        """When waiting for what must come first ends."""
+        if record.epoch == 1 and record.expires_at is not None:
+            return record.expires_at
+        return waits_since(record, now=now) + self.deps.config.default_expiry_s
 
     async def _report(self, delivery: Delivery, record: Record) -> Disposition:
         delivery.enter(Phase.REPORTING)

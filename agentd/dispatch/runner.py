@@ -19,7 +19,7 @@ from agentd.core import (
 from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
-from agentd.dispatch.endings import Endings
+from agentd.dispatch.endings import Endings, waits_since
 from agentd.dispatch.lanes import Lanes
 from agentd.dispatch.leases import Lease, LeaseKeeper
 from agentd.dispatch.obstacles import FinalObstacle, outcome_of
@@ -87,9 +87,9 @@ class Runner:
 
     async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Disposition:
         """Give the event back without blame, for longer the longer it has waited."""
-        config = self.deps.config
+        config, now = self.deps.config, self.deps.runtime.now()
         delay_s = waiting_delay_s(
-            self.deps.runtime.now() - work.record.admitted_at,
+            now - waits_since(work.record, now=now),
             least_s=config.defer_min_s,
             most_s=config.defer_max_s,
             retry_after=retry_after,
