@@ -51,7 +51,7 @@ class PutOff:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease is gone: say nothing, write nothing."""
+    """The lease is gone, or useless: write nothing more."""
 
     message: str
 

@@ -82,7 +82,7 @@ class Runner:
             return await self._settle(work, handler, result, attempted, deletes=data.deletes)
         except asyncio.CancelledError:
             # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
-            await self._release_quickly(result)
+            await self._release_quickly(result, error=None)
             raise
 
     async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Disposition:
@@ -159,6 +159,8 @@ class Runner:
                 return await self._deferred(work, claimed, attempted)
             case Lost(message=message):
                 log.warning("attempt.lease_lost", detail=message)
+                # A word in the ledger, so that this is not taken for a crash; whoever has taken over is not disturbed.
+                await self._release_quickly(claimed, error=f"{Reason.LEASE_LOST.value}: {message}")
                 return Defer(self.deps.config.defer_min_s)
             case _:
                 assert_never(attempted)
@@ -201,10 +203,10 @@ class Runner:
             log.warning("attempt.lease_lost", detail=error.message)
             return Defer(self.deps.config.defer_min_s)
 
-    async def _release_quickly(self, claimed: Claimed) -> None:
+    async def _release_quickly(self, claimed: Claimed, *, error: str | None) -> None:
         try:
             async with asyncio.timeout(_RELEASE_WAIT_S):
-                await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())
-        except Exception as error:
+                await self.deps.ledger.release(claimed.claim, error=error, waiting=None, now=self.deps.runtime.now())
+        except Exception as problem:
             # The lease then ends by itself.
-            log.warning("lease.not_released", subject=str(claimed.claim.subject), error=str(error))
+            log.warning("lease.not_released", subject=str(claimed.claim.subject), error=str(problem))
