@@ -14,6 +14,8 @@ from agentd.events import ProjectCreate
 from tests.e2e.harness import eventually, replicas, running, settled, uuid_of
 from tests.e2e.tap import Seen
 
+pytestmark = pytest.mark.slow
+
 MOST_CALLS_A_SECOND = 0.2
 
 
@@ -23,7 +25,6 @@ def request(call: Seen) -> dict[str, object]:
     return asked
 
 
-@pytest.mark.slow
 async def test_idle_daemon_asks_each_queue_at_most_once_in_five_seconds(tmp_path: Path) -> None:
     async with start_stack(tmp_path) as stack, replicas(stack, 1, AGENTD_BUS__WAIT_S="10") as (replica,):
         began_at, window_s = time.time(), 40.0
