@@ -22,7 +22,7 @@ from agentd.core import (
 )
 from agentd.dispatch.admission import decide
 from agentd.dispatch.deps import Deps
-from agentd.dispatch.endings import Endings
+from agentd.dispatch.endings import Ended, Endings, Verdict
 from agentd.dispatch.lanes import Lanes, Ticket
 from agentd.dispatch.leases import LeaseKeeper
 from agentd.dispatch.retries import attempt_delay_s
@@ -73,10 +73,12 @@ class Dispatcher:
         try:
             event = self._believe(delivery)
         except Malformed as error:
-            return await self._endings.reject_message(delivery, error)
-        with self._about(event), self._queue_up(event) as ticket:
-            record = await self._known(delivery, event)
-            return await self._go_on(delivery, event, record, ticket) if isinstance(record, Record) else record
+            return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
+        with self._about(event):
+            with self._queue_up(event) as ticket:
+                record = await self._known(delivery, event)
+                verdict = record if isinstance(record, Ended) else await self._go_on(delivery, event, record, ticket)
+            return await self._endings.tell(delivery, verdict)
 
     def _believe(self, delivery: Delivery) -> Event:
         """The event in the message. Raises Malformed when there is none, or none that may be believed."""
@@ -103,8 +105,8 @@ class Dispatcher:
         ):
             yield
 
-    async def _known(self, delivery: Delivery, event: Event) -> Record | Disposition:
-        """The event's record, admitted now if it is new; the disposition of one that is refused."""
+    async def _known(self, delivery: Delivery, event: Event) -> Record | Ended:
+        """The event's record, admitted now if it is new; the end of one that is refused."""
         record = await self._deps.ledger.lookup(event.key)
         if record is None:
             refusal = decide(event, self._deps.audience, now=self._deps.runtime.now())
@@ -120,11 +122,11 @@ class Dispatcher:
         )
         return await self._endings.reject_message(delivery, known)
 
-    async def _go_on(self, delivery: Delivery, event: Event, record: Record, ticket: Ticket | None) -> Disposition:
+    async def _go_on(self, delivery: Delivery, event: Event, record: Record, ticket: Ticket | None) -> Verdict:
         """Repeat the end of a finished event; bring an open one to its end, in a new epoch if it is redriven."""
         if record.state is RecordState.FINISHED:
             if not _asks_for_next_epoch(delivery, record):
-                return await self._endings.repeat(delivery, record)
+                return await self._endings.repeat(record)
             record = await self._deps.ledger.reopen(record.key, epoch=record.epoch, now=self._deps.runtime.now())
         if record.epoch > 1:
             # A redrive lifts no refusal: what was never admitted is judged again, by the time when it first came.
@@ -161,7 +163,7 @@ class Dispatcher:
         ) as ticket:
             yield ticket
 
-    async def _take_turn(self, work: Work, ticket: Ticket | None) -> Disposition:
+    async def _take_turn(self, work: Work, ticket: Ticket | None) -> Verdict:
         if ticket is None:
             return await self._runner.put_off(work, "lane", f"too many events of {work.event.subject} wait already")
         ticket.admitted = True
@@ -210,7 +212,7 @@ class Dispatcher:
             return waiting
         return None
 
-    async def _run(self, work: Work, ticket: Ticket) -> Disposition:
+    async def _run(self, work: Work, ticket: Ticket) -> Verdict:
         try:
             ticket.running = True
             if work.event.data is None:
@@ -225,15 +227,16 @@ class Dispatcher:
         try:
             event = self._believe(delivery)
         except Malformed as error:
-            return await self._endings.reject_message(delivery, error)
+            return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
         with self._about(event):
             record = await self._known(delivery, event)
-            return await self._give_up(delivery, event, record) if isinstance(record, Record) else record
+            verdict = record if isinstance(record, Ended) else await self._give_up(delivery, event, record)
+            return await self._endings.tell(delivery, verdict)
 
-    async def _give_up(self, delivery: Delivery, event: Event, record: Record) -> Disposition:
+    async def _give_up(self, delivery: Delivery, event: Event, record: Record) -> Verdict:
         """End an event that the queue hands out no more, unless somebody may yet bring it to a better end."""
         if record.state is RecordState.FINISHED:
-            return await self._endings.repeat(delivery, record)
+            return await self._endings.repeat(record)
         held_s = await self._held_s(event)
         if held_s > 0:
             return Defer(held_s)

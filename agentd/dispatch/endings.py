@@ -1,4 +1,4 @@
-"""How a delivery ends: outcome and report made durable, report sent, disposition told."""
+"""How a delivery ends: outcome and report made durable, then, with lane and place given up, report sent, disposition told."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from agentd.core import (
     OutcomeKind,
     Phase,
     Reason,
+    Retry,
 )
 from agentd.dispatch.deps import Deps
 from agentd.events import Event, Malformed, report_id
@@ -43,17 +44,27 @@ def waits_since(record: Record, *, now: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The event's end is durable; its report is still to be sent off."""
+
+    record: Record
+
+
+Verdict = Ended | Retry | Defer
+
+
+@dataclass(frozen=True, slots=True)
 class Endings:
     """Writes ends down and sees their reports off."""
 
     deps: Deps
 
-    async def reject_message(self, delivery: Delivery, error: Malformed) -> Disposition:
+    async def reject_message(self, delivery: Delivery, error: Malformed) -> Ended:
         """End a message that is no event, under the transport's id: a forged event must not burn a genuine one's."""
         key = f"message/{delivery.message_id}"
         ended = await self.deps.ledger.lookup(key)
         if ended is not None:
-            return await self.repeat(delivery, ended)
+            return await self.repeat(ended)
         known = {name: value for name, value in error.attributes.items() if isinstance(value, str)}
         record = await self.deps.ledger.finish(
             Ending(
@@ -68,9 +79,9 @@ class Endings:
                 event=delivery.body,
             )
         )
-        return await self.conclude(delivery, record)
+        return self._concluded(delivery, record)
 
-    async def reject_event(self, delivery: Delivery, event: Event, outcome: Outcome) -> Disposition:
+    async def reject_event(self, delivery: Delivery, event: Event, outcome: Outcome) -> Ended:
         """End an event that is not admitted, under its own id."""
         envelope = event.envelope
         record = await self.deps.ledger.finish(
@@ -88,11 +99,11 @@ class Endings:
                 event=event.text,
             )
         )
-        return await self.conclude(delivery, record)
+        return self._concluded(delivery, record)
 
     async def finish(
         self, delivery: Delivery, record: Record, outcome: Outcome, *, claim: Claim | None = None, deletes: bool = False
-    ) -> Disposition:
+    ) -> Ended:
         """End an admitted event. Raises LeaseLost when the claim's lease is over."""
         finished = await self.deps.ledger.finish(
             Ending(
@@ -105,22 +116,31 @@ class Endings:
                 deletes=deletes,
             )
         )
-        return await self.conclude(delivery, finished)
+        return self._concluded(delivery, finished)
 
-    async def repeat(self, delivery: Delivery, record: Record) -> Disposition:
+    async def repeat(self, record: Record) -> Ended:
         """End a delivery of an event that is finished already: the same report and the same disposition again."""
         await self.deps.ledger.repeat_report(record.key, now=self.deps.runtime.now())
         log.info("event.duplicate", outcome=record.outcome and record.outcome.kind.value, epoch=record.epoch)
-        return await self._report(delivery, record)
+        return Ended(record)
 
-    async def conclude(self, delivery: Delivery, record: Record) -> Disposition:
-        """Count and log a new end, send its report, and tell the disposition."""
-        self._observe(delivery, record)
-        return await self._report(delivery, record)
+    async def tell(self, delivery: Delivery, verdict: Verdict) -> Disposition:
+        """The disposition of a delivery: of an end, once its report has been sent."""
+        if not isinstance(verdict, Ended):
+            return verdict
+        delivery.enter(Phase.REPORTING)
+        try:
+            async with asyncio.timeout(self.deps.config.report_wait_s):
+                await self.deps.outlet.deliver(verdict.record)
+        except TimeoutError:
+            # The report is safe in the outbox; a later delivery of the message finds the event finished.
+            log.warning("report.delayed", waited_s=self.deps.config.report_wait_s)
+            return Defer(self.deps.config.defer_max_s)
+        return disposition_of(verdict.record)
 
     async def put_off(
         self, delivery: Delivery, record: Record, *, why: str, message: str, delay_s: float
-    ) -> Disposition:
+    ) -> Ended | Defer:
         """Give the message back without blame; the end comes when the wait would outlive expiry or retention."""
         now = self.deps.runtime.now()
         limit = self._waits_until(record, now)
@@ -139,16 +159,10 @@ class Endings:
             return record.expires_at
         return waits_since(record, now=now) + self.deps.config.default_expiry_s
 
-    async def _report(self, delivery: Delivery, record: Record) -> Disposition:
-        delivery.enter(Phase.REPORTING)
-        try:
-            async with asyncio.timeout(self.deps.config.report_wait_s):
-                await self.deps.outlet.deliver(record)
-        except TimeoutError:
-            # The report is safe in the outbox; a later delivery of the message finds the event finished.
-            log.warning("report.delayed", waited_s=self.deps.config.report_wait_s)
-            return Defer(self.deps.config.defer_max_s)
-        return disposition_of(record)
+    def _concluded(self, delivery: Delivery, record: Record) -> Ended:
+        """Count and log a new end."""
+        self._observe(delivery, record)
+        return Ended(record)
 
     def _observe(self, delivery: Delivery, record: Record) -> None:
         outcome = record.outcome

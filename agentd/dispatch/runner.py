@@ -7,7 +7,6 @@ from typing import assert_never
 from agentd.core import (
     Defer,
     Delivery,
-    Disposition,
     Handler,
     LeaseLost,
     Outcome,
@@ -19,7 +18,7 @@ from agentd.core import (
 from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
-from agentd.dispatch.endings import Endings, waits_since
+from agentd.dispatch.endings import Endings, Verdict, waits_since
 from agentd.dispatch.lanes import Lanes
 from agentd.dispatch.leases import Lease, LeaseKeeper
 from agentd.dispatch.obstacles import FinalObstacle, outcome_of
@@ -63,8 +62,8 @@ class Runner:
     leases: LeaseKeeper
     endings: Endings
 
-    async def run(self, work: Work, data: EventData) -> Disposition:
-        """Claim the event, run its handler, and bring it to its disposition."""
+    async def run(self, work: Work, data: EventData) -> Verdict:
+        """Claim the event, run its handler, and bring it to its end, or say when to go on."""
         handler = self.deps.handlers.get(work.event.envelope.type)
         if handler is None:
             message = f"no handler for {work.event.envelope.type} is installed"
@@ -85,7 +84,7 @@ class Runner:
             await self._release_quickly(result, error=None)
             raise
 
-    async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Disposition:
+    async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Verdict:
         """Give the event back without blame, for longer the longer it has waited."""
         config, now = self.deps.config, self.deps.runtime.now()
         delay_s = waiting_delay_s(
@@ -116,7 +115,7 @@ class Runner:
             until=now + self.leases.lease_s,
         )
 
-    async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Disposition:
+    async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Verdict:
         match obstacle:
             case Held(until=until, by_replica=replica, subject=subject):
                 wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
@@ -124,7 +123,7 @@ class Runner:
             case NameTaken(deleting=True, by_subject=other, name=name):
                 return await self.put_off(work, "name", f"the name {name} is not free before {other} is deleted")
             case Finished(record=record):
-                return await self.endings.repeat(work.delivery, record)
+                return await self.endings.repeat(record)
             case _:
                 return await self.endings.finish(work.delivery, work.record, outcome_of(obstacle, work.event))
 
@@ -149,7 +148,7 @@ class Runner:
 
     async def _settle(
         self, work: Work, handler: Handler, claimed: Claimed, attempted: AttemptResult, *, deletes: bool
-    ) -> Disposition:
+    ) -> Verdict:
         match attempted:
             case Done():
                 return await self._finish_claimed(work, claimed, Outcome(OutcomeKind.SUCCEEDED), deletes=deletes)
@@ -165,7 +164,7 @@ class Runner:
             case _:
                 assert_never(attempted)
 
-    async def _failed(self, work: Work, handler: Handler, claimed: Claimed, failure: Failed) -> Disposition:
+    async def _failed(self, work: Work, handler: Handler, claimed: Claimed, failure: Failed) -> Verdict:
         if failure.final:
             outcome = Outcome(OutcomeKind.FAILED, reason=failure.reason, message=failure.message, step=failure.step)
             return await self._finish_claimed(work, claimed, outcome)
@@ -190,13 +189,13 @@ class Runner:
         )
         return Retry(delay_s)
 
-    async def _deferred(self, work: Work, claimed: Claimed, put_off: PutOff) -> Disposition:
+    async def _deferred(self, work: Work, claimed: Claimed, put_off: PutOff) -> Verdict:
         await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())
         return await self.put_off(work, put_off.reason.value, put_off.message, put_off.retry_after)
 
     async def _finish_claimed(
         self, work: Work, claimed: Claimed, outcome: Outcome, *, deletes: bool = False
-    ) -> Disposition:
+    ) -> Verdict:
         try:
             return await self.endings.finish(work.delivery, work.record, outcome, claim=claimed.claim, deletes=deletes)
         except LeaseLost as error:
