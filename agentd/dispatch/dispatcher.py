@@ -19,6 +19,7 @@ from agentd.core import (
     Reason,
     Retry,
     RetryPolicy,
+    TransientError,
 )
 from agentd.dispatch.admission import decide
 from agentd.dispatch.deps import Deps
@@ -33,7 +34,7 @@ from agentd.telemetry import Health, bind_event, get_logger
 
 log = get_logger("dispatch")
 
-# How a delivery is tried again when the ledger or the artifact store does not answer.
+# How a delivery is tried again when the ledger does not answer.
 _STORE_TROUBLE = RetryPolicy(base_s=1.0, cap_s=60.0)
 
 Decide = Callable[[Delivery], Awaitable[Disposition]]
@@ -169,7 +170,10 @@ class Dispatcher:
         ticket.admitted = True
         self._works.add(work)
         try:
-            refusal = await self._fetch_data(work)
+            try:
+                refusal = await self._fetch_data(work)
+            except TransientError as error:
+                return await self._runner.put_off(work, "artifacts", error.message, error.retry_after)
             if refusal is not None:
                 return await self._endings.finish(work.delivery, work.record, refusal)
             waited_for = await self._wait_for_turn(ticket)
@@ -182,7 +186,7 @@ class Dispatcher:
             self._works.discard(work)
 
     async def _fetch_data(self, work: Work) -> Outcome | None:
-        """Redeem a claim check; the rejection when it cannot be."""
+        """Redeem a claim check; the rejection when it cannot be. TransientError: the store does not answer."""
         ref = work.event.envelope.claim_check
         if ref is None:
             return None
@@ -257,7 +261,7 @@ class Dispatcher:
         try:
             return await decide_on(delivery)
         except Exception as error:
-            # The ledger, the artifact store or the reports queue is in trouble: show the message again later.
+            # The ledger is in trouble, or somebody else holds the event: show the message again later.
             log.warning(
                 "delivery.put_back",
                 message_id=delivery.message_id,
