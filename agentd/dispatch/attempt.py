@@ -105,7 +105,7 @@ def _classify(error: AgentError, context: RunContext) -> AttemptResult:
         case LeaseLost():
             return Lost(error.message)
         case Preempted():
-            return PutOff(error.reason, error.message, 0.0)
+            return PutOff(error.reason, error.message)
         case NotReady(retry_after=retry_after):
             return PutOff(error.reason, error.message, retry_after)
         case PermanentError():

@@ -26,7 +26,7 @@ class RunContext:
         event: Event,
         claimed: Claimed,
         lease: Lease,
-        newer_delete_waits: Callable[[], bool],
+        newer_delete: Callable[[], bool],
     ) -> None:
         self._deps = deps
         self._handler = handler
@@ -42,7 +42,7 @@ class RunContext:
             owner_id=deps.owner_id,
             margin_s=deps.config.fence_margin_s,
         )
-        self._newer_delete_waits = newer_delete_waits
+        self._newer_delete = newer_delete
         self._journal = dict(claimed.journal)
         self._told = 0
         self.current_step: str | None = None
@@ -102,7 +102,7 @@ class RunContext:
 
     def _boundary(self) -> None:
         self._lease.check()
-        if self._lease.preempted or self._newer_delete_waits():
+        if self._lease.preempted or self._newer_delete():
             raise Preempted(f"a newer delete of {self.subject} goes first")
 
     async def _persistently(self, work: Callable[[], Awaitable[Json]]) -> Json:

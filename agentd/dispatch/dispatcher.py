@@ -48,7 +48,7 @@ class Dispatcher:
         self._lanes = Lanes(deps.config.lane_depth)
         self._leases = LeaseKeeper(deps.ledger, deps.runtime, health, lease_s=deps.config.lease_s)
         self._endings = Endings(deps)
-        self._runner = Runner(deps, self._lanes, self._leases, self._endings)
+        self._runner = Runner(deps, self._leases, self._endings)
         self._places = asyncio.Semaphore(deps.config.max_running)
         self._works: set[Work] = set()
 
@@ -134,7 +134,10 @@ class Dispatcher:
             refusal = decide(event, self._deps.audience, now=record.admitted_at)
             if refusal is not None:
                 return await self._endings.finish(delivery, record, refusal)
-        return await self._take_turn(Work(delivery, event, record), ticket)
+        if ticket is None:
+            message = f"too many events of {event.subject} wait already"
+            return await self._runner.put_off(delivery, record, "lane", message, self._comes_back_in_s(event))
+        return await self._take_turn(Work(delivery, event, record, ticket))
 
     async def _admit(self, event: Event) -> Record:
         envelope = event.envelope
@@ -164,26 +167,30 @@ class Dispatcher:
         ) as ticket:
             yield ticket
 
-    async def _take_turn(self, work: Work, ticket: Ticket | None) -> Verdict:
-        if ticket is None:
-            return await self._runner.put_off(work, "lane", f"too many events of {work.event.subject} wait already")
-        ticket.admitted = True
+    async def _take_turn(self, work: Work) -> Verdict:
         self._works.add(work)
         try:
             try:
                 refusal = await self._fetch_data(work)
             except TransientError as error:
-                return await self._runner.put_off(work, "artifacts", error.message, error.retry_after)
+                return await self._runner.put_off(
+                    work.delivery, work.record, "artifacts", error.message, error.retry_after
+                )
             if refusal is not None:
                 return await self._endings.finish(work.delivery, work.record, refusal)
-            waited_for = await self._wait_for_turn(ticket)
+            self._lanes.admit(work.ticket)
+            waited_for = await self._wait_for_turn(work.ticket)
             if waited_for is not None:
-                return await self._runner.put_off(
-                    work, waited_for, f"other events go before this one of {ticket.subject}"
-                )
-            return await self._run(work, ticket)
+                message = f"other events go before this one of {work.event.subject}"
+                retry_after = self._comes_back_in_s(work.event)
+                return await self._runner.put_off(work.delivery, work.record, waited_for, message, retry_after)
+            return await self._run(work)
         finally:
             self._works.discard(work)
+
+    def _comes_back_in_s(self, event: Event) -> float | None:
+        """A delete comes back soon: what it pre-empts leaves the subject to it for one lease. Others as they have waited."""
+        return self._deps.config.lease_s / 2 if event.data_class.deletes else None
 
     async def _fetch_data(self, work: Work) -> Outcome | None:
         """Redeem a claim check; the rejection when it cannot be. TransientError: the store does not answer."""
@@ -216,9 +223,8 @@ class Dispatcher:
             return waiting
         return None
 
-    async def _run(self, work: Work, ticket: Ticket) -> Verdict:
+    async def _run(self, work: Work) -> Verdict:
         try:
-            ticket.running = True
             if work.event.data is None:
                 raise ValueError(f"{work.event.key} has no data")
             return await self._runner.run(work, work.event.data)

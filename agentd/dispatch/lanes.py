@@ -14,7 +14,7 @@ from agentd.core import Lock, LockMode, Subject
 
 
 class Ticket:
-    """One event's places in its lanes."""
+    """One event's places in its lanes. `preempted`: a newer delete of the subject has been admitted since."""
 
     def __init__(self, subject: Subject, generation: int, *, deletes: bool, locks: Iterable[Lock]) -> None:
         self.subject = subject
@@ -22,8 +22,7 @@ class Ticket:
         self.deletes = deletes
         self.modes: dict[Subject, LockMode] = {lock.subject: lock.mode for lock in sorted(locks)}
         self.modes[subject] = LockMode.WRITE
-        self.admitted = False
-        self.running = False
+        self.preempted = False
         self.ready = asyncio.Event()
 
 
@@ -54,13 +53,13 @@ class Lanes:
         finally:
             self._leave(ticket)
 
-    def newer_delete_waits(self, subject: Subject, generation: int) -> bool:
-        """Whether an admitted delete of the subject, newer than the generation, has not had its turn yet."""
-        return any(
-            other.deletes and other.admitted and not other.running and other.generation > generation
-            for other in self._lanes.get(subject, ())
-            if other.subject == subject
-        )
+    def admit(self, ticket: Ticket) -> None:
+        """The event may be carried out: a delete pre-empts older events of its subject, now that not anybody could."""
+        if not ticket.deletes:
+            return
+        for other in self._lanes[ticket.subject]:
+            if other.subject == ticket.subject and other.generation < ticket.generation:
+                other.preempted = True
 
     def _leave(self, ticket: Ticket) -> None:
         for locked in ticket.modes:

@@ -18,8 +18,8 @@ from agentd.core import (
 from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
-from agentd.dispatch.endings import Endings, Verdict, waits_since
-from agentd.dispatch.lanes import Lanes
+from agentd.dispatch.endings import Ended, Endings, Verdict, waits_since
+from agentd.dispatch.lanes import Ticket
 from agentd.dispatch.leases import Lease, LeaseKeeper
 from agentd.dispatch.obstacles import FinalObstacle, outcome_of
 from agentd.dispatch.retries import attempt_delay_s, waiting_delay_s
@@ -49,6 +49,7 @@ class Work:
     delivery: Delivery
     event: Event
     record: Record
+    ticket: Ticket
     started: float | None = None
     context: RunContext | None = None
 
@@ -58,7 +59,6 @@ class Runner:
     """Claims and runs events whose turn it is."""
 
     deps: Deps
-    lanes: Lanes
     leases: LeaseKeeper
     endings: Endings
 
@@ -84,16 +84,18 @@ class Runner:
             await self._release_quickly(result, error=None)
             raise
 
-    async def put_off(self, work: Work, why: str, message: str, retry_after: float | None = None) -> Verdict:
+    async def put_off(
+        self, delivery: Delivery, record: Record, why: str, message: str, retry_after: float | None = None
+    ) -> Ended | Defer:
         """Give the event back without blame, for longer the longer it has waited."""
         config, now = self.deps.config, self.deps.runtime.now()
         delay_s = waiting_delay_s(
-            now - waits_since(work.record, now=now),
+            now - waits_since(record, now=now),
             least_s=config.defer_min_s,
             most_s=config.defer_max_s,
             retry_after=retry_after,
         )
-        return await self.endings.put_off(work.delivery, work.record, why=why, message=message, delay_s=delay_s)
+        return await self.endings.put_off(delivery, record, why=why, message=message, delay_s=delay_s)
 
     def _request(self, work: Work, handler: Handler, data: EventData) -> ClaimRequest:
         now = self.deps.runtime.now()
@@ -119,9 +121,11 @@ class Runner:
         match obstacle:
             case Held(until=until, by_replica=replica, subject=subject):
                 wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
-                return await self.put_off(work, "lease", f"{subject} is held by replica {replica}", wait_s)
+                message = f"{subject} is held by replica {replica}"
+                return await self.put_off(work.delivery, work.record, "lease", message, wait_s)
             case NameTaken(deleting=True, by_subject=other, name=name):
-                return await self.put_off(work, "name", f"the name {name} is not free before {other} is deleted")
+                message = f"the name {name} is not free before {other} is deleted"
+                return await self.put_off(work.delivery, work.record, "name", message)
             case Finished(record=record):
                 return await self.endings.repeat(record)
             case _:
@@ -130,7 +134,6 @@ class Runner:
     async def _attempt(
         self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData
     ) -> AttemptResult:
-        subject, generation = work.event.subject, work.event.envelope.generation
         work.context = RunContext(
             self.deps,
             handler=handler,
@@ -138,9 +141,7 @@ class Runner:
             claimed=claimed,
             lease=lease,
             # A FIFO group keeps its order: given back, the event would come first again, and be pre-empted again, for ever.
-            newer_delete_waits=lambda: (
-                work.delivery.group is None and self.lanes.newer_delete_waits(subject, generation)
-            ),
+            newer_delete=lambda: work.delivery.group is None and work.ticket.preempted,
         )
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)
@@ -191,7 +192,11 @@ class Runner:
 
     async def _deferred(self, work: Work, claimed: Claimed, put_off: PutOff) -> Verdict:
         await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())
-        return await self.put_off(work, put_off.reason.value, put_off.message, put_off.retry_after)
+        config, retry_after = self.deps.config, put_off.retry_after
+        if put_off.reason is Reason.PREEMPTED:
+            # A delete that had to give its place back is here again within a lease: the subject is left to it until then.
+            retry_after = config.lease_s + config.lane_wait_s
+        return await self.put_off(work.delivery, work.record, put_off.reason.value, put_off.message, retry_after)
 
     async def _finish_claimed(
         self, work: Work, claimed: Claimed, outcome: Outcome, *, deletes: bool = False

@@ -58,18 +58,17 @@ def test_a_full_lane_takes_nobody() -> None:
         take(lanes, stack, B)
 
 
-def test_a_newer_admitted_delete_that_waits_is_seen_and_one_that_runs_is_not() -> None:
+def test_an_admitted_delete_preempts_older_events_of_its_own_subject() -> None:
     lanes = Lanes(depth=8)
     with ExitStack() as stack:
-        take(lanes, stack, A, 1)
-        assert not lanes.newer_delete_waits(A, 1)
+        older, newer = take(lanes, stack, A, 1), take(lanes, stack, A, 3)
+        reader = take(lanes, stack, B, 1, Lock(A, LockMode.READ))
         delete = take(lanes, stack, A, 2, deletes=True)
-        assert not lanes.newer_delete_waits(A, 1), "not admitted yet: anybody could stop work with it"
-        delete.admitted = True
-        assert lanes.newer_delete_waits(A, 1)
-        assert not lanes.newer_delete_waits(A, 2)
-        delete.running = True
-        assert not lanes.newer_delete_waits(A, 1)
+        assert not older.preempted, "not admitted yet: anybody could stop work with it"
+        lanes.admit(newer)
+        assert not older.preempted
+        lanes.admit(delete)
+        assert [ticket.preempted for ticket in (older, newer, reader, delete)] == [True, False, False, False]
 
 
 @given(
