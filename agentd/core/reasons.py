@@ -27,7 +27,10 @@ class Reason(StrEnum):
         "unsupported",
         "The event asks for something that this agent's version cannot do. Upgrade the agent, then redrive the event.",
     )
-    BAD_SIGNATURE = "bad_signature", "The event's signature is missing or does not hold. Check the key set on both sides."
+    BAD_SIGNATURE = (
+        "bad_signature",
+        "The event's signature is missing or does not hold. Check the key set on both sides.",
+    )
     WRONG_AUDIENCE = (
         "wrong_audience",
         "The event is meant for another tenant or cluster. Check tenantid and clusterid at the sender.",
