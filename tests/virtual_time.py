@@ -11,7 +11,9 @@ import selectors
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
+
+import pytest
 
 from agentd.core import Runtime
 
@@ -52,7 +54,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._clock.now
 
     def run_in_executor(
-        self, executor: object, func: Callable[[Unpack[Arguments]], T], *args: Unpack[Arguments]
+        self, executor: object, func: Callable[[*Arguments], T], *args: *Arguments
     ) -> asyncio.Future[T]:
         """As usual; time stands still until the call is back."""
         call: asyncio.Future[T] = super().run_in_executor(executor, func, *args)  # type: ignore[arg-type]
@@ -75,6 +77,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             yield
         finally:
             self._clock.threads -= 1
+
+
+def about(seconds: float) -> Any:  # a float to the type checker, as it is compared with one
+    """Equal to what is off by a rounding error, as sums of times are."""
+    return pytest.approx(seconds)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from agentd.core import (
 from agentd.events import ProjectCreate
 from tests.unit.dispatch.events import create, delivery, key, when
 from tests.unit.dispatch.world import World
-from tests.virtual_time import START
+from tests.virtual_time import START, about
 
 TYPE = ProjectCreate.type
 QUICK = RetryPolicy(max_attempts=3, base_s=2, cap_s=300)
@@ -68,7 +68,7 @@ async def test_a_passing_fault_is_retried_in_place_and_costs_no_attempt(world: W
     assert replica.count("handler_retries_total", type=TYPE, reason="throttled") == 3
     pauses = [later - earlier for earlier, later in zip(work.at, work.at[1:], strict=False)]
     assert [pause <= ceiling for pause, ceiling in zip(pauses, (1, 7, 4), strict=True)] == [True, True, True]
-    assert pauses[1] == pytest.approx(7), "the provider's own wish"
+    assert pauses[1] == about(7), "the provider's own wish"
     told = [told.message for told in replica.outlet.told]
     assert told == ["", *["throttled, trying again: ECR says slow down"] * 3]
     assert [told.order for told in replica.outlet.told] == [1, 2, 3, 4]
@@ -86,7 +86,7 @@ async def test_beyond_the_steps_budget_the_event_is_tried_again_later_and_holds_
     assert record.waiting is not None
     assert (record.waiting.why, record.waiting.until) == (
         "retry",
-        pytest.approx(START + replica.runtime.monotonic() + given.delay_s),
+        about(START + replica.runtime.monotonic() + given.delay_s),
     )
     assert await replica.leases() == 0
     assert replica.dispatcher.status() == []
@@ -101,7 +101,7 @@ async def test_beyond_the_steps_budget_the_event_is_tried_again_later_and_holds_
 async def test_a_pause_that_would_pass_the_budget_is_not_begun(world: World) -> None:
     work = Faults(throttled(retry_after=31))
     replica = await world.replica(creating(work))
-    assert await replica.handle(delivery(create(1))) == Retry(pytest.approx(31))
+    assert await replica.handle(delivery(create(1))) == Retry(about(31))
     assert work.at == [0]
 
 
@@ -183,7 +183,8 @@ async def test_waiting_counts_no_attempt_and_looks_less_and_less_often(world: Wo
     replica = await world.replica(creating(work))
     given = await replica.to_the_end(delivery(create(1)))
     delays = [defer.delay_s for defer in given if isinstance(defer, Defer)]
-    assert (len(delays), delays[0], max(delays)) == (12, 1.0, pytest.approx(65, rel=0.5))
+    assert (len(delays), delays[0]) == (12, 1.0)
+    assert 30 < max(delays) < 100
     assert delays == sorted(delays)
     assert given[-1] == Delete()
     record = await replica.record(key(1))
@@ -230,7 +231,7 @@ async def test_the_deadline_cuts_an_attempt_and_it_is_tried_again(world: World) 
     replica = await world.replica(creating(work, timeout_s=60))
     given = await replica.handle(delivery(create(1)))
     assert isinstance(given, Retry)
-    assert replica.runtime.monotonic() == pytest.approx(60)
+    assert replica.runtime.monotonic() == about(60)
     assert (await replica.record(key(1))).last_error == "timed_out: not finished within 60 s"
     assert await replica.leases() == 0
     assert await replica.handle(delivery(create(1))) == Delete()

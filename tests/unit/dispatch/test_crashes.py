@@ -21,6 +21,7 @@ from agentd.core import (
 from agentd.events import ProjectCreate
 from tests.unit.dispatch.events import create, delivery, key, project
 from tests.unit.dispatch.world import Replica, World
+from tests.virtual_time import about
 
 
 class Slow:
@@ -71,7 +72,7 @@ async def test_after_a_crash_the_next_attempt_waits_for_the_lease_and_goes_on_wh
     slow = Slow()
     await crashed(world, slow, "a")
     replica = await world.replica(slow.handler, name="b")
-    assert await replica.handle(delivery(create(1))) == Defer(pytest.approx(25))
+    assert await replica.handle(delivery(create(1))) == Defer(about(25))
     await replica.runtime.sleep(26)
     assert await replica.handle(delivery(create(1))) == Delete()
     assert (slow.firsts, slow.seconds) == (1, 2)
@@ -138,14 +139,14 @@ async def test_a_subject_that_was_taken_over_is_written_to_no_more(world: World)
     await one.runtime.sleep(10)
     taking_over = two.begin(delivery(create(1)))
     assert await begun == Defer(1.0)
-    assert one.runtime.monotonic() == pytest.approx(15), "found out at the next renewal"
+    assert one.runtime.monotonic() == about(15), "found out at the next renewal"
     assert (slow.cut, slow.late_writes) == (1, 0)
     assert one.outlet.reports == []
     assert await taking_over == Delete()
     state = await two.ledger.subject(project(1))
     assert state is not None
     assert state.token == 2
-    assert one.runtime.monotonic() == pytest.approx(70)
+    assert one.runtime.monotonic() == about(70)
 
 
 async def test_a_lost_lease_has_a_last_word(world: World) -> None:

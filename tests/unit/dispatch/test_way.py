@@ -19,7 +19,7 @@ from agentd.events import EventData, ProjectCreate, decode
 from agentd.ledger import RecordState
 from tests.unit.dispatch.events import create, delete, delivery, event, key, uuid, when
 from tests.unit.dispatch.world import Told, World
-from tests.virtual_time import START
+from tests.virtual_time import START, about
 
 
 @handler(ProjectCreate, steps=("look", "write"), timeout_s=60)
@@ -44,7 +44,7 @@ async def test_an_event_ends_with_its_report(world: World) -> None:
     assert report.outcome == Outcome(OutcomeKind.SUCCEEDED, changed=True)
     assert (report.key, report.event_id, report.type) == (key(1), uuid(1), "conveyor.project.create.v1")
     assert (report.subject, report.generation, report.epoch, report.attempts) == (f"project/{uuid(1)}", 1, 1, 1)
-    assert (report.admitted_at, report.started_at, report.finished_at) == (START, START, pytest.approx(START + 4))
+    assert (report.admitted_at, report.started_at, report.finished_at) == (START, START, about(START + 4))
     assert (report.expires_at, report.objects, report.digest) == (
         START + 600,
         ("repository/one",),
@@ -70,7 +70,7 @@ async def test_a_duplicate_after_the_end_repeats_report_and_disposition_and_runs
     again = await replica.handle(delivery(create(1, traceparent=None), message_id="m-2"))
     assert first == again == Delete()
     assert replica.outlet.reports[0] == replica.outlet.reports[1]
-    assert replica.runtime.monotonic() == pytest.approx(4)
+    assert replica.runtime.monotonic() == about(4)
     assert (await replica.record(key(1))).attempts == 1
     assert replica.count("event_outcomes_total", type=ProjectCreate.type, outcome="succeeded", reason="") == 1
     assert (await replica.ledger.stats()).outbox == 1
@@ -93,10 +93,10 @@ async def test_a_duplicate_while_it_runs_comes_back_at_about_the_end_of_the_leas
     first = one.begin(delivery(create(1)))
     await one.runtime.sleep(2)
     given = await two.handle(delivery(create(1), message_id="m-2", at_s=2))
-    assert given == Defer(pytest.approx(28))
+    assert given == Defer(about(28))
     waiting = (await two.record(key(1))).waiting
     assert waiting is not None
-    assert (waiting.why, waiting.until) == ("lease", pytest.approx(START + 30))
+    assert (waiting.why, waiting.until) == ("lease", about(START + 30))
     assert f"project/{uuid(1)} is held by replica a" in waiting.message
     assert await first == Delete()
     assert await two.handle(delivery(create(1), message_id="m-2", at_s=30)) == Delete()
@@ -236,7 +236,7 @@ async def test_status_tells_what_waits_and_what_runs(world: World) -> None:
         {**shared, "event_id": uuid(2), "generation": 2, "running_s": None, "step": None},
     ]
     assert replica.count("events_waiting", why="lane") == 1
-    assert await asyncio.gather(first, second) == [Delete(), Delete()]
+    assert list(await asyncio.gather(first, second)) == [Delete(), Delete()]
     assert replica.dispatcher.status() == []
     assert replica.count("events_waiting", why="lane") == 0
 
