@@ -19,11 +19,17 @@ from agentd.telemetry import Health, Metrics, get_logger
 
 log = get_logger("reports")
 
+_IDLE_S = 30.0  # between two signs of life of a loop that has nothing to do
+
 
 @dataclass(slots=True)
 class _Pending:
+    """A report on its way. One that the queue has refused waits until `due_at`, on the loop's clock, and nobody waits for it."""
+
     message: Message
     sent: asyncio.Future[None]
+    refusals: int = 0
+    due_at: float = 0.0
 
 
 class Reports:
@@ -102,45 +108,57 @@ class Reports:
         failures = 0
         while True:
             self._outbox_pulse.beat()
-            if not self._pending:
+            batch = self._due()
+            if not batch:
                 await self._wait_for_work()
-                continue
-            batch = [pending.message for pending in list(self._pending.values())[: self._config.batch]]
-            if await self._send_batch(batch):
+            elif await self._send_batch(batch):
                 failures = 0
-                self._outbox_pulse.succeeded()
             else:
                 failures += 1
                 await self._runtime.sleep(self._runtime.full_jitter(self._backoff.ceiling_s(failures)))
 
+    def _due(self) -> list[_Pending]:
+        now = self._runtime.monotonic()
+        return [pending for pending in self._pending.values() if pending.due_at <= now][: self._config.batch]
+
     async def _wait_for_work(self) -> None:
         self._wake.clear()
+        now = self._runtime.monotonic()
+        next_due_s = min((pending.due_at - now for pending in self._pending.values()), default=_IDLE_S)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(min(next_due_s, _IDLE_S)):
                 await self._wake.wait()
         except TimeoutError:
-            self._outbox_pulse.succeeded()
+            if not self._pending:
+                self._outbox_pulse.succeeded()
 
-    async def _send_batch(self, batch: Sequence[Message]) -> bool:
-        """Whether everything went out. What did not goes behind the rest, so that one bad report holds up nobody."""
+    async def _send_batch(self, batch: Sequence[_Pending]) -> bool:
+        """Whether the queue and the ledger have answered. What was refused is tried again, less and less often."""
         try:
-            answers = await self._outbound.send(batch)
-            taken = [message.id for message, problem in zip(batch, answers, strict=True) if problem is None]
+            answers = await self._outbound.send([pending.message for pending in batch])
+            taken = [pending for pending, problem in zip(batch, answers, strict=True) if problem is None]
             if taken:
-                await self._ledger.sent(taken)
+                await self._ledger.sent([pending.message.id for pending in taken])
         except AgentError as error:
             log.warning("reports.not_sent", reports=len(batch), error=error.message)
             return False
         self._metrics.reports_sent.labels("outcome").inc(len(taken))
-        for identifier in taken:
-            pending = self._pending.pop(identifier)
+        for pending in taken:
+            del self._pending[pending.message.id]
             if not pending.sent.done():
                 pending.sent.set_result(None)
-        for message, problem in zip(batch, answers, strict=True):
+        for pending, problem in zip(batch, answers, strict=True):
             if problem is not None:
-                log.error("report.refused", report_id=message.id, error=problem)
-                self._pending[message.id] = self._pending.pop(message.id)
-        return len(taken) == len(batch)
+                self._put_aside(pending, problem)
+        if len(taken) == len(batch):
+            self._outbox_pulse.succeeded()
+        return True
+
+    def _put_aside(self, pending: _Pending, problem: str) -> None:
+        pending.refusals += 1
+        delay_s = self._runtime.full_jitter(self._backoff.ceiling_s(pending.refusals))
+        pending.due_at = self._runtime.monotonic() + delay_s
+        log.error("report.refused", report_id=pending.message.id, error=problem, delay_s=round(delay_s, 3))
 
     async def _sweep_outbox(self) -> None:
         while True:
