@@ -199,9 +199,11 @@ class Reports:
                 progress_message(self._identity, progress, new_id=self._runtime.new_id(), now=now)
                 for progress in newest
             ]
-            for start in range(0, len(messages), self._config.batch):
-                await self._send_advisory(messages[start : start + self._config.batch], "progress")
-            self._progress_pulse.succeeded()
+            batches = [
+                messages[start : start + self._config.batch] for start in range(0, len(messages), self._config.batch)
+            ]
+            if all([await self._send_advisory(batch, "progress") for batch in batches]):
+                self._progress_pulse.succeeded()
             await self._runtime.sleep(self._config.progress_interval_s)
 
     async def _send_heartbeats(self) -> None:
@@ -217,14 +219,19 @@ class Reports:
                 message = heartbeat_message(
                     self._identity, heartbeat, new_id=self._runtime.new_id(), now=self._runtime.now()
                 )
-                await self._send_advisory([message], "heartbeat")
-                self._heartbeat_pulse.succeeded()
+                if await self._send_advisory([message], "heartbeat"):
+                    self._heartbeat_pulse.succeeded()
             await self._runtime.sleep(self._config.heartbeat_interval_s)
 
-    async def _send_advisory(self, messages: Sequence[Message], kind: str) -> None:
+    async def _send_advisory(self, messages: Sequence[Message], kind: str) -> bool:
+        """Whether the queue has taken all of them."""
         try:
             answers = await self._outbound.send(messages)
         except AgentError as error:
             log.info("advisory.not_sent", kind=kind, messages=len(messages), error=error.message)
-            return
-        self._metrics.reports_sent.labels(kind).inc(sum(problem is None for problem in answers))
+            return False
+        problems = [problem for problem in answers if problem is not None]
+        if problems:
+            log.info("advisory.not_sent", kind=kind, messages=len(problems), error=problems[0])
+        self._metrics.reports_sent.labels(kind).inc(len(answers) - len(problems))
+        return not problems
