@@ -24,6 +24,8 @@ log = get_logger("dispatch")
 
 # A provider's error text may be long; reports and attributes have limits.
 _MOST_MESSAGE = 2000
+# What an unverified message says of itself may be as long as the message; a report that repeats it must fit its queue.
+_MOST_KNOWN = 256
 
 
 def disposition_of(record: Record) -> Disposition:
@@ -65,12 +67,12 @@ class Endings:
         ended = await self.deps.ledger.lookup(key)
         if ended is not None:
             return await self.repeat(ended)
-        known = {name: value for name, value in error.attributes.items() if isinstance(value, str)}
+        known = {name: value[:_MOST_KNOWN] for name, value in error.attributes.items() if isinstance(value, str)}
         record = await self.deps.ledger.finish(
             Ending(
                 key=key,
                 epoch=1,
-                outcome=Outcome(OutcomeKind.REJECTED, reason=error.reason, message=error.message),
+                outcome=Outcome(OutcomeKind.REJECTED, reason=error.reason, message=error.message[:_MOST_MESSAGE]),
                 report_id=report_id(key, 1),
                 now=self.deps.runtime.now(),
                 event_id=known.get("id"),
