@@ -72,7 +72,9 @@ async def survive(folder: Path, number: int, *, within_s: float) -> str:
         asyncio.TaskGroup() as group,
     ):
         collecting = [group.create_task(plane.collect()) for _ in range(COLLECTORS)]
-        async with running(stack) as daemon:
+        # What a delete pre-empts comes back after a lease and a wait in the lane.
+        short = {"AGENTD_DISPATCH__LEASE_S": "5", "AGENTD_DISPATCH__LANE_WAIT_S": "1"}
+        async with running(stack, **short) as daemon:
             assert daemon.process is not None
             pid = daemon.process.pid
             began_at = time.monotonic()
