@@ -95,7 +95,8 @@ class LeaseKeeper:
         asked_monotonic, asked_wall = self._runtime.monotonic(), self._runtime.now()
         until = asked_wall + self._lease_s
         try:
-            async with asyncio.timeout(self._lease_s / 2):
+            # As short as the pause between two renewals: one that hangs leaves time for another before the lease ends.
+            async with asyncio.timeout(self._lease_s / 4):
                 renewals = await self._ledger.renew([lease.claim for lease in leases], now=asked_wall, until=until)
         except (AgentError, TimeoutError) as error:
             log.warning("lease.renew_failed", leases=len(leases), error=str(error))

@@ -1,6 +1,7 @@
 """What holds when a replica stops in the middle, or loses what it held."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -19,6 +20,8 @@ from agentd.core import (
     handler,
 )
 from agentd.events import ProjectCreate
+from agentd.ledger import Claim, Renewal
+from agentd.ledger.sqlite import SqliteLedger
 from tests.unit.dispatch.events import create, delivery, key, project
 from tests.unit.dispatch.world import Replica, World
 from tests.virtual_time import about
@@ -200,3 +203,22 @@ async def test_work_cancelled_while_its_end_is_written_gives_the_lease_back(worl
         begun.cancel()
         await asyncio.wait([begun])
         assert await replica.leases() == 0, f"cancelled {pauses} turns of the loop after the step's work"
+
+
+class Hanging(SqliteLedger):
+    """A store whose disk hangs for a minute, once, at the first renewal."""
+
+    hung = False
+
+    async def renew(self, claims: Sequence[Claim], *, now: float, until: float) -> Sequence[Renewal]:
+        if not self.hung:
+            self.hung = True
+            await asyncio.sleep(60)
+        return await super().renew(claims, now=now, until=until)
+
+
+async def test_one_renewal_that_hangs_costs_no_lease(world: World) -> None:
+    slow = Slow()
+    replica = await world.replica(slow.handler, store=Hanging)
+    assert await replica.handle(delivery(create(1))) == Delete()
+    assert (slow.cut, replica.outlet.reports[0].attempts) == (0, 1)

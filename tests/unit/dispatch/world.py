@@ -22,7 +22,7 @@ from agentd.core import (
 )
 from agentd.dispatch import Deps, DispatchConfig, Dispatcher, Outlet, Ports
 from agentd.dispatch.registry import index
-from agentd.events import Event
+from agentd.events import Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, LedgerConfig, Record
 from agentd.ledger.sqlite import SqliteLedger
 from agentd.telemetry import Health, Metrics, TelemetryConfig, Tracing
@@ -157,11 +157,13 @@ class World:
         outlet: Outlet | None = None,
         artifacts: ArtifactStore | None = None,
         ports: Mapping[type, object] | None = None,
+        verify: Verify = accept_unsigned,
+        store: type[SqliteLedger] = SqliteLedger,
         busy_timeout_s: float = 5.0,
         **config: float,
     ) -> Replica:
         """One more replica, at work. `config` is of the dispatcher."""
-        ledger = await SqliteLedger.open(
+        ledger = await store.open(
             LedgerConfig(path=self.path, busy_timeout_s=busy_timeout_s), observe=lambda _what, _result, _seconds: None
         )
         self.stack.push_async_callback(ledger.close)
@@ -182,6 +184,7 @@ class World:
             runtime=runtime,
             metrics=metrics,
             tracing=Tracing(TelemetryConfig(), version="1", replica=name),
+            verify=verify,
         )
         dispatcher = Dispatcher(deps, health)
         replica = Replica(dispatcher, ledger, recorder, runtime, clock, metrics, health, self.group)
