@@ -169,15 +169,31 @@ class Runner:
         if failure.final:
             outcome = Outcome(OutcomeKind.FAILED, reason=failure.reason, message=failure.message, step=failure.step)
             return await self._finish_claimed(work, claimed, outcome)
-        if claimed.attempt >= handler.retry.max_attempts:
-            message = f"{claimed.attempt} attempts; the last: {failure.reason.value}: {failure.message}"
-            outcome = Outcome(OutcomeKind.FAILED, reason=Reason.ATTEMPTS_EXHAUSTED, message=message, step=failure.step)
-            return await self._finish_claimed(work, claimed, outcome)
-        runtime = self.deps.runtime
+        runtime, kept_until = self.deps.runtime, work.delivery.retained_until
         delay_s = attempt_delay_s(handler.retry, claimed.attempt, runtime, failure.retry_after)
-        waiting = Waiting("retry", f"attempt {claimed.attempt}: {failure.message}", runtime.now() + delay_s)
+        attempts = f"{claimed.attempt} attempts"
+        if claimed.attempt >= handler.retry.max_attempts:
+            return await self._exhausted(work, claimed, failure, attempts)
+        if kept_until is not None and runtime.now() + delay_s > kept_until:
+            return await self._exhausted(
+                work, claimed, failure, f"{attempts}, and the queue keeps the message for no more"
+            )
+        await self._give_back(handler, claimed, failure, delay_s)
+        return Retry(delay_s)
+
+    async def _exhausted(self, work: Work, claimed: Claimed, failure: Failed, attempts: str) -> Verdict:
+        message = f"{attempts}; the last: {failure.reason.value}: {failure.message}"
+        outcome = Outcome(OutcomeKind.FAILED, reason=Reason.ATTEMPTS_EXHAUSTED, message=message, step=failure.step)
+        return await self._finish_claimed(work, claimed, outcome)
+
+    async def _give_back(self, handler: Handler, claimed: Claimed, failure: Failed, delay_s: float) -> None:
+        """Let the subject go until the next attempt."""
+        now = self.deps.runtime.now()
         await self.deps.ledger.release(
-            claimed.claim, error=f"{failure.reason.value}: {failure.message}", waiting=waiting, now=runtime.now()
+            claimed.claim,
+            error=f"{failure.reason.value}: {failure.message}",
+            waiting=Waiting("retry", f"attempt {claimed.attempt}: {failure.message}", now + delay_s),
+            now=now,
         )
         self.deps.metrics.handler_retries.labels(handler.event.type, failure.reason.value).inc()
         log.warning(
@@ -188,7 +204,6 @@ class Runner:
             detail=failure.message,
             delay_s=round(delay_s, 3),
         )
-        return Retry(delay_s)
 
     async def _deferred(self, work: Work, claimed: Claimed, put_off: PutOff) -> Verdict:
         await self.deps.ledger.release(claimed.claim, error=None, waiting=None, now=self.deps.runtime.now())

@@ -134,6 +134,21 @@ async def test_attempts_are_used_up_with_the_last_error_and_step(world: World) -
     assert report.attempts == 3
 
 
+async def test_no_attempt_is_put_off_beyond_the_queues_retention(world: World) -> None:
+    """The queue would drop the message, and the event would never end."""
+    replica = await world.replica(creating(Faults(throttled(retry_after=500), throttled(retry_after=500))))
+    message = delivery(create(1), retained_until=START + 900)
+    given = await replica.to_the_end(message)
+    assert given[0] == Retry(500)
+    assert isinstance(given[1], DeadLetter)
+    assert (len(given), given[1].reason) == (2, Reason.ATTEMPTS_EXHAUSTED)
+    assert (
+        given[1].message
+        == "2 attempts, and the queue keeps the message for no more; the last: throttled: ECR says slow down"
+    )
+    assert replica.runtime.monotonic() == about(500)
+
+
 async def test_an_unknown_exception_may_pass_until_the_attempts_are_used_up(world: World) -> None:
     replica = await world.replica(creating(Faults(KeyError("a"), KeyError("b"))), step_retry_s=30)
     given = await replica.to_the_end(delivery(create(1)))

@@ -15,7 +15,7 @@ from agentd.core import (
     Reason,
     handler,
 )
-from agentd.events import EventData, ProjectCreate, decode
+from agentd.events import Event, EventData, Malformed, ProjectCreate, decode
 from agentd.ledger import RecordState
 from tests.unit.dispatch.events import create, delete, delivery, event, key, uuid, when
 from tests.unit.dispatch.world import Told, World
@@ -138,6 +138,24 @@ async def test_the_same_id_with_other_content_is_a_conflict_and_leaves_the_genui
     assert (record.outcome, record.generation) == (Outcome(OutcomeKind.SUCCEEDED, changed=True), 1)
     forged = await replica.record("message/m-2")
     assert (forged.event_id, forged.subject) == (uuid(1), f"project/{uuid(1)}")
+
+
+def only_signed(event: Event) -> None:
+    """Believes nothing without a signature."""
+    if event.envelope.signature is None:
+        raise Malformed("signature: is missing", reason=Reason.BAD_SIGNATURE, attributes={"id": event.envelope.id})
+
+
+async def test_an_event_that_is_not_believed_leaves_no_trace_under_its_id(world: World) -> None:
+    replica = await world.replica(create_project, verify=only_signed)
+    forged = await replica.handle(delivery(create(1)))
+    assert isinstance(forged, DeadLetter)
+    assert (forged.key, forged.reason) == ("message/m-1", Reason.BAD_SIGNATURE)
+    swept = await replica.dispatcher.sweep(delivery(create(1), message_id="m-2"))
+    assert isinstance(swept, DeadLetter)
+    assert swept.key == "message/m-2"
+    assert await replica.ledger.lookup(key(1)) is None
+    assert await replica.handle(delivery(create(1, signature="e30..e30"), message_id="m-3")) == Delete()
 
 
 class OfTomorrow(EventData):
