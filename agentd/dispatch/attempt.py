@@ -70,13 +70,25 @@ async def run_attempt(
         lease.check()
     except TimeoutError as error:
         return _cut_short(error, handler, context, lease, deadline_passed=scope.expired())
-    except AgentError as error:
-        return _classify(error, context)
     except Exception as error:
+        deciding = _deciding(error)
+        if isinstance(deciding, AgentError):
+            return _classify(deciding, context)
         # A defect, or an SDK's own exception that an adapter let through: it may pass, so it is worth the attempts left.
         log.exception("attempt.unexpected_error", step=context.current_step)
-        return Failed(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", context.current_step, final=False)
+        return Failed(
+            Reason.INTERNAL_ERROR, f"{type(deciding).__name__}: {deciding}", context.current_step, final=False
+        )
     return Done()
+
+
+def _deciding(error: Exception) -> Exception:
+    """Of the errors that a handler's task group brings the one that counts: a lost lease, then a final one, then the first."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    leaves = [_deciding(inner) for inner in error.exceptions]
+    first = [next((leaf for leaf in leaves if isinstance(leaf, kind)), None) for kind in (LeaseLost, PermanentError)]
+    return next((leaf for leaf in first if leaf is not None), leaves[0])
 
 
 @contextmanager

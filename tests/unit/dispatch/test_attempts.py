@@ -11,6 +11,7 @@ from agentd.core import (
     Defer,
     Delete,
     Handler,
+    LeaseLost,
     NotReady,
     Outcome,
     OutcomeKind,
@@ -169,6 +170,35 @@ async def test_a_permanent_error_fails_at_once_with_its_step(world: World) -> No
     assert given == DeadLetter(key(1), 1, OutcomeKind.FAILED, Reason.ACCESS_DENIED, message)
     assert replica.outlet.outcomes() == [Outcome(OutcomeKind.FAILED, False, Reason.ACCESS_DENIED, message, "work")]
     assert len(work.at) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome"),
+    [
+        ([NotReady("not yet")], Defer(1.0)),
+        ([NotReady("not yet"), PermanentError(Reason.IN_USE, "in use")], Reason.IN_USE),
+        ([PermanentError(Reason.IN_USE, "in use"), LeaseLost("taken over")], Defer(1.0)),
+        ([KeyError("a")], Reason.ATTEMPTS_EXHAUSTED),
+    ],
+)
+async def test_errors_of_a_task_group_count_as_if_they_came_alone(
+    world: World, errors: list[Exception], outcome: Defer | Reason
+) -> None:
+    @handler(ProjectCreate, steps=("all",), timeout_s=60, retry=RetryPolicy(max_attempts=1))
+    async def run(ctx: Context, _data: ProjectCreate) -> None:
+        async def work() -> None:
+            raise ExceptionGroup("of a task group", [ExceptionGroup("of one inside", errors)])
+
+        await ctx.step("all", work)
+
+    replica = await world.replica(run)
+    given = await replica.handle(delivery(create(1)))
+    if isinstance(outcome, Defer):
+        assert given == outcome
+    else:
+        assert isinstance(given, DeadLetter)
+        assert given.reason is outcome
+        assert "ExceptionGroup" not in given.message
 
 
 async def test_a_step_that_was_not_declared_is_a_defect_of_the_handler(world: World) -> None:
