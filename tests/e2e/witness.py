@@ -5,7 +5,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,15 +23,20 @@ class ClaimSeen:
     """One claim of the history. `ended_at` is None when the claim ended without a word.
 
     One that was pre-empted by a delete is let go before the history says so, so the history does not tell exactly when.
+    `position` and `end_position` are places in the ledger's own order; `asked_at` is when the replica wanted the claim,
+    `at` the earliest moment at which it can have been granted: not before the end of the one before.
     """
 
     subject: str
     key: str
     replica: str
     token: int
+    asked_at: float
     at: float
     ended_at: float | None
     preempted: bool
+    position: int
+    end_position: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,21 @@ def claims(ledger: Path) -> Mapping[str, Sequence[ClaimSeen]]:
         ledger, "SELECT t.*, r.subject FROM transitions t JOIN records r USING (key) ORDER BY position"
     ):
         history[row["key"], row["epoch"]].append(row)
-    found: dict[str, list[tuple[int, ClaimSeen]]] = defaultdict(list)
+    found: dict[str, list[ClaimSeen]] = defaultdict(list)
     for rows in history.values():
         for index, row in enumerate(rows):
             if (match := _CLAIMED.match(row["detail"])) and row["what"] == "claimed":
-                claim = _claim(row, match, rows[index + 1 :])
-                found[row["subject"]].append((row["position"], claim))
-    return {
-        subject: [claim for _, claim in sorted(granted, key=lambda item: item[0])] for subject, granted in found.items()
-    }
+                found[row["subject"]].append(_claim(row, match, rows[index + 1 :]))
+    return {subject: _in_order(granted) for subject, granted in found.items()}
+
+
+def _in_order(granted: Sequence[ClaimSeen]) -> list[ClaimSeen]:
+    """As the ledger granted them; a replica may have waited for that longer than the one before took to its end."""
+    ordered = sorted(granted, key=lambda claim: claim.position)
+    for index, (earlier, later) in enumerate(pairwise(ordered), start=1):
+        if earlier.ended_at is not None and not earlier.preempted and earlier.ended_at > later.at:
+            ordered[index] = replace(later, at=earlier.ended_at)
+    return ordered
 
 
 def _claim(row: sqlite3.Row, match: re.Match[str], following: Sequence[sqlite3.Row]) -> ClaimSeen:
@@ -83,10 +94,21 @@ def _claim(row: sqlite3.Row, match: re.Match[str], following: Sequence[sqlite3.R
         key=row["key"],
         replica=match[2],
         token=int(match[3]),
+        asked_at=row["at"],
         at=row["at"],
         ended_at=None if end is None or silent else float(end["at"]),
-        preempted=end is not None and end["what"] == "waiting",
+        position=row["position"],
+        end_position=None if end is None or silent else int(end["position"]),
+        preempted=_is_preempted(end, following),
     )
+
+
+def _is_preempted(end: sqlite3.Row | None, following: Sequence[sqlite3.Row]) -> bool:
+    """Whether a delete may have gone first. Another replica may be quicker to claim than the first one is to say so."""
+    if end is None or end["what"] == "claimed":
+        return any(row["what"] == "waiting" and _says_end(row) for row in following)
+    # A holder's own end is never that it is superseded: whoever saw the event again has said so.
+    return end["what"] == "waiting" or str(end["detail"]).startswith("superseded")
 
 
 def _says_end(row: sqlite3.Row) -> bool:
@@ -99,17 +121,21 @@ def _says_end(row: sqlite3.Row) -> bool:
 def overlaps(granted: Mapping[str, Sequence[ClaimSeen]], *, lease_s: float) -> list[str]:
     """Pairs of claims of one subject of which the second came while the first was valid, or with a token not above it.
 
-    A claim without an end is valid for at least the length of a lease; a pre-empted one says its end elsewhere, and only
-    the writes can tell (see `strays`).
+    A claim that says its end is over from there on, in the ledger's order. One without is valid for at least a lease. Of a
+    pre-empted one only the writes can tell (see `strays`).
     """
-    wrong = []
-    for subject, claimed in granted.items():
-        for earlier, later in pairwise(claimed):
-            until = earlier.ended_at if earlier.ended_at is not None else earlier.at + lease_s
-            until = earlier.at if earlier.preempted else until
-            if later.at < until or later.token <= earlier.token:
-                wrong.append(f"{subject}: {earlier} and {later}")
-    return wrong
+    return [
+        f"{subject}: {earlier} and {later}"
+        for subject, claimed in granted.items()
+        for earlier, later in pairwise(claimed)
+        if later.token <= earlier.token or not (earlier.preempted or _over(earlier, later, lease_s))
+    ]
+
+
+def _over(earlier: ClaimSeen, later: ClaimSeen, lease_s: float) -> bool:
+    if earlier.end_position is not None:
+        return earlier.end_position < later.position
+    return later.asked_at >= earlier.asked_at + lease_s
 
 
 def writes(replicas: Sequence[Replica], ledger: Path) -> list[Write]:
