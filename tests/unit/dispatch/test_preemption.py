@@ -116,7 +116,7 @@ async def test_a_delete_goes_before_an_older_event_of_another_replica(world: Wor
 
 
 async def test_a_delete_that_gave_its_place_in_the_lane_back_still_goes_first(world: World) -> None:
-    log = Log(step_s=60, steps=3)
+    log = Log(step_s=400, steps=3)
     replica = await world.replica(*log.handlers)
     older = replica.begin_to_the_end(delivery(create(1, generation=1)))
     await replica.runtime.sleep(1)
