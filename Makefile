@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FAUXQS := tests/servers/fauxqs
 
 .PHONY: help demo dev test test-slow check generate servers format lock clean
 
@@ -41,8 +42,11 @@ check: $(READY) ## Lint, types, rooms, generated files
 generate: $(READY) ## Write the files that follow from the code
 	@$(BIN)/python -m agentd.cli.generate
 
-servers: ## Install the test servers that come from npm
-	@npm ci --silent --no-fund --no-audit --prefix tests/servers/fauxqs
+servers: $(FAUXQS)/node_modules/.package-lock.json ## Install the test server that comes from npm (node 20 or newer)
+
+$(FAUXQS)/node_modules/.package-lock.json: $(FAUXQS)/package-lock.json
+	@cd $(FAUXQS) && npm ci --silent --ignore-scripts --no-fund --no-audit
+	@touch $@
 
 format: $(READY) ## Format and mend what can be mended
 	@$(BIN)/python -m ruff format --quiet .
