@@ -137,9 +137,13 @@ async def test_two_replicas_share_a_burst_and_every_event_ends_once(tmp_path: Pa
     sent = burst()
     async with (
         start_stack(tmp_path, fifo=fifo, visibility_s=3) as stack,
-        replicas(stack, 2, **SHORT) as pair,
+        # Neither can hold the whole burst while the registry is slow: what is left is for the other.
+        replicas(stack, 2, **SHORT, AGENTD_BUS__SLOTS="8") as pair,
         control_plane(stack, system_runtime()) as plane,
     ):
+        await stack.cloud.inject(
+            Fault(kind=FaultKind.DELAY, service="ecr", operation="CreateRepository", delay_s=1.0, times=None)
+        )
         await send(plane, sent.bodies)
         await all_ended(plane, sent.event_ids, within_s=45)
         await settled(stack)
