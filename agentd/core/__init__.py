@@ -18,6 +18,14 @@ from agentd.core.errors import (
 from agentd.core.fence import Fence
 from agentd.core.handler import Context, Handler, Permission, RetryPolicy, handler
 from agentd.core.locks import Lock, LockMode
+from agentd.core.operations import (
+    AgentVersion,
+    DeadLetterAccount,
+    EventAccount,
+    Happening,
+    Operations,
+    RedriveAccount,
+)
 from agentd.core.outcome import (
     DeadLetter,
     Defer,
@@ -33,21 +41,26 @@ from agentd.core.subject import Subject
 
 __all__ = [
     "AgentError",
+    "AgentVersion",
     "ArtifactStore",
     "AwsConfig",
     "Config",
     "Context",
     "DeadLetter",
+    "DeadLetterAccount",
     "Defer",
     "Delete",
     "Delivery",
     "Disposition",
+    "EventAccount",
     "Fence",
     "Handler",
+    "Happening",
     "LeaseLost",
     "Lock",
     "LockMode",
     "NotReady",
+    "Operations",
     "Outcome",
     "OutcomeKind",
     "PermanentError",
@@ -56,6 +69,7 @@ __all__ = [
     "PolicyRefused",
     "Preempted",
     "Reason",
+    "RedriveAccount",
     "Retry",
     "RetryPolicy",
     "Runtime",

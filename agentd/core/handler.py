@@ -29,7 +29,14 @@ class Context(Protocol):
 
     @property
     def generation(self) -> int:
-        """The event's generation."""
+        """The newest generation claimed of the subject: the event's own, unless it came late for some of its facets."""
+        ...
+
+    def desired(self, facet: str) -> Json:
+        """What is desired of a facet of the subject, by the newest event that claimed it; None when nothing is.
+
+        A handler that reconciles from here, rather than from its own event, is right in whatever order events come.
+        """
         ...
 
     @property
@@ -37,8 +44,16 @@ class Context(Protocol):
         """Pass it to every mutating call of a port."""
         ...
 
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
     def port(self, kind: type[P]) -> P:
         """The adapter behind a port, for example `ctx.port(ImageRegistry)`."""
+        ...
+
+    def has_port(self, kind: type) -> bool:
+        """Whether this installation has an adapter for a port."""
         ...
 
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:

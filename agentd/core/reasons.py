@@ -82,6 +82,10 @@ class Reason(StrEnum):
         "Another subject holds this name. Choose another name, or delete the other subject first.",
     )
     NOT_EMPTY = "not_empty", "The repository still holds images. Delete them, or send a newer delete with force."
+    PROTECTED = (
+        "protected",
+        "The environment is protected against deletion. Send an update that lifts deletion_protection, then redrive the event.",
+    )
     QUOTA_EXCEEDED = "quota_exceeded", "A quota of the cloud account is used up. Raise it, then redrive the event."
     RECEIVE_LIMIT = (
         "receive_limit",

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from agentd.core import Handler, Preempted, Subject, TransientError
+from agentd.core import Handler, NotReady, Preempted, Subject, TransientError
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.fence import LedgerFence
 from agentd.dispatch.leases import Lease
@@ -38,7 +38,7 @@ class RunContext:
             deps.ledger,
             deps.runtime,
             event_id=event.envelope.id,
-            generation=event.envelope.generation,
+            generation=claimed.generation,
             owner_id=deps.owner_id,
             margin_s=deps.config.fence_margin_s,
         )
@@ -54,17 +54,29 @@ class RunContext:
 
     @property
     def generation(self) -> int:
-        """The event's generation."""
+        """The newest generation claimed of the subject."""
         return self._fence.generation
+
+    def desired(self, facet: str) -> Json:
+        """What is desired of a facet of the subject."""
+        return self._claimed.desired.get(facet)
 
     @property
     def fence(self) -> LedgerFence:
         """The right to write."""
         return self._fence
 
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._deps.runtime.now()
+
     def port(self, kind: type[P]) -> P:
         """The adapter behind a port."""
         return self._deps.ports.get(kind)
+
+    def has_port(self, kind: type) -> bool:
+        """Whether this installation has an adapter for a port."""
+        return kind in self._deps.ports
 
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
         """Do a declared step, or return what an earlier attempt recorded for it."""
@@ -108,6 +120,9 @@ class RunContext:
     async def _persistently(self, work: Callable[[], Awaitable[Json]]) -> Json:
         try:
             return await work()
+        except NotReady as error:
+            self.progress(f"waits: {error.message}")
+            raise
         except TransientError as error:
             self._count(error)
             return await retry_in_place(

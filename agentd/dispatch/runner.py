@@ -29,6 +29,7 @@ from agentd.ledger import (
     ClaimRequest,
     Finished,
     Held,
+    Missing,
     NameTaken,
     Record,
     Waiting,
@@ -37,7 +38,7 @@ from agentd.telemetry import get_logger
 
 log = get_logger("dispatch")
 
-Obstacle = FinalObstacle | Held | Finished
+Obstacle = FinalObstacle | Held | Missing | Finished
 
 _RELEASE_WAIT_S = 2.0
 
@@ -106,6 +107,7 @@ class Runner:
             subject=work.event.subject,
             generation=work.event.envelope.generation,
             facets=data.facets,
+            requires=data.requires,
             creates=data.creates,
             deletes=data.deletes,
             names=data.names(),
@@ -123,6 +125,9 @@ class Runner:
                 wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
                 message = f"{subject} is held by replica {replica}"
                 return await self.put_off(work.delivery, work.record, "lease", message, wait_s)
+            case Missing(facet=facet):
+                message = f"{work.event.subject} has not been created: nothing is known of its {facet}"
+                return await self.put_off(work.delivery, work.record, "subject", message)
             case NameTaken(deleting=True, by_subject=other, name=name):
                 message = f"the name {name} is not free before {other} is deleted"
                 return await self.put_off(work.delivery, work.record, "name", message)

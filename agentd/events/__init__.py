@@ -1,17 +1,37 @@
 """The envelope and the catalogue of typed events."""
 
-from agentd.events.catalogue import (
-    CATALOGUE,
+from agentd.events.catalogue import CATALOGUE
+from agentd.events.codec import Audience, Event, Malformed, UnknownType, attach, decode, encode
+from agentd.events.data import EventData
+from agentd.events.envelope import DataRef, Envelope
+from agentd.events.environments import (
+    POWER,
+    PROJECTS,
+    SPEC,
+    DeploymentAction,
+    EnvironmentCreate,
+    EnvironmentDelete,
+    EnvironmentDeploy,
+    EnvironmentHibernate,
+    EnvironmentSpec,
+    EnvironmentUnlock,
+    EnvironmentUpdate,
+    EnvironmentWake,
+    InstanceLifecycle,
+    NetworkEgress,
+    Power,
+    ProjectDeployment,
+    Quotas,
+)
+from agentd.events.projects import (
     BuildCleanup,
-    EventData,
     PackageCreate,
     PackageDelete,
+    ProjectConfigure,
     ProjectCreate,
     ProjectDelete,
     Retention,
 )
-from agentd.events.codec import Audience, Event, Malformed, UnknownType, attach, decode, encode
-from agentd.events.envelope import DataRef, Envelope
 from agentd.events.reports import (
     Heartbeat,
     OutcomeReport,
@@ -29,21 +49,39 @@ from agentd.events.signatures import Verify, accept_unsigned
 
 __all__ = [
     "CATALOGUE",
+    "POWER",
+    "PROJECTS",
+    "SPEC",
     "Audience",
     "BuildCleanup",
     "DataRef",
+    "DeploymentAction",
     "Envelope",
+    "EnvironmentCreate",
+    "EnvironmentDelete",
+    "EnvironmentDeploy",
+    "EnvironmentHibernate",
+    "EnvironmentSpec",
+    "EnvironmentUnlock",
+    "EnvironmentUpdate",
+    "EnvironmentWake",
     "Event",
     "EventData",
     "Heartbeat",
+    "InstanceLifecycle",
     "Malformed",
+    "NetworkEgress",
     "OutcomeReport",
     "PackageCreate",
     "PackageDelete",
+    "Power",
     "ProgressReport",
+    "ProjectConfigure",
     "ProjectCreate",
     "ProjectDelete",
+    "ProjectDeployment",
     "QueueState",
+    "Quotas",
     "ReportEnvelope",
     "ReportType",
     "Retention",

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from agentd.core import PermanentError, Reason, Subject
-from agentd.events.catalogue import CATALOGUE, EventData
+from agentd.events.catalogue import CATALOGUE
+from agentd.events.data import EventData
 from agentd.events.envelope import DataRef, Envelope
 
 # Not part of the digest: a signature is over the digest's input, and a trace may differ when the same event is sent again.

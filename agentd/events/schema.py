@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel
 
 from agentd.core import OutcomeKind, Reason
-from agentd.events.catalogue import CATALOGUE, EventData
+from agentd.events.catalogue import CATALOGUE
+from agentd.events.data import EventData
 from agentd.events.envelope import UUID_PATTERN, Envelope
 from agentd.events.reports import (
     Heartbeat,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentd.ledger.protocol import ClaimRequest, Conflict, Deleted, Superseded
+from agentd.ledger.protocol import ClaimRequest, Conflict, Deleted, Missing, Superseded
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,14 @@ class Claims:
     """The generations claimed of one subject.
 
     `facets` is what has been claimed of each facet, `covering` the newest delete that has been claimed: it counts for
-    every facet, also for those never seen. `tombstone` is the generation of the delete that succeeded.
+    every facet, also for those never seen. `tombstone` is the generation of the delete that succeeded. `wanted` are the
+    facets of which something is desired.
     """
 
     facets: Mapping[str, Generation]
     covering: Generation | None = None
     tombstone: int | None = None
+    wanted: frozenset[str] = frozenset()
 
     def of(self, facet: str) -> Generation | None:
         """The newest generation claimed of a facet."""
@@ -39,7 +41,7 @@ class Claims:
         return [*self.facets.values(), *covering]
 
 
-def judge(request: ClaimRequest, claims: Claims) -> Superseded | Conflict | Deleted | None:
+def judge(request: ClaimRequest, claims: Claims) -> Superseded | Conflict | Deleted | Missing | None:
     """What the generations claimed so far say to a request; None when it may go on.
 
     A delete covers every facet, so an equal generation of any of them conflicts with it.
@@ -54,7 +56,8 @@ def judge(request: ClaimRequest, claims: Claims) -> Superseded | Conflict | Dele
             return Conflict(by_event_id=claimed.event_id, generation=claimed.number)
     if claims.tombstone is not None and not (request.creates and request.generation > claims.tombstone):
         return Deleted(generation=claims.tombstone)
-    return None
+    missing = sorted(request.requires - claims.wanted)
+    return Missing(missing[0]) if missing else None
 
 
 def taken_over(request: ClaimRequest, claims: Claims) -> list[str]:
@@ -64,6 +67,12 @@ def taken_over(request: ClaimRequest, claims: Claims) -> list[str]:
         for facet in sorted(request.facets)
         if (claimed := claims.of(facet)) is None or claimed.number <= request.generation
     ]
+
+
+def newest(request: ClaimRequest, claims: Claims) -> int:
+    """The newest generation claimed of the subject, the request's own included if it claims any."""
+    own = [request.generation] if request.facets or not claims.all() else []
+    return max([*own, *(claimed.number for claimed in claims.all())])
 
 
 def sequence_counter(key: str, subject: str) -> str:

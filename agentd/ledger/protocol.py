@@ -98,10 +98,11 @@ class Claim:
 class ClaimRequest:
     """What a claim needs to be decided, all in one transaction.
 
-    `facets` is what the event replaces; empty for a command, which is never superseded. `creates` lifts a tombstone,
-    `deletes` sets one when it succeeds, pre-empts an older holder, and frees the subject's names. `names` are reserved as
-    (kind, name). `locks` are held beside the write lock on the subject. `desired` is kept per facet as the subject's
-    desired state. `until` is when the lease ends.
+    `facets` is what the event replaces; empty for a command, which is never superseded. `requires` are facets of which
+    something must be desired already. `creates` lifts a tombstone, `deletes` sets one when it succeeds, pre-empts an older
+    holder, and frees the subject's names. `names` are reserved as (kind, name). `locks` are held beside the write lock on
+    the subject. `desired` is kept per facet as the subject's desired state; a delete desires nothing, and leaves what is
+    desired as it is until it succeeds. `until` is when the lease ends.
     """
 
     key: str
@@ -110,11 +111,12 @@ class ClaimRequest:
     subject: Subject
     generation: int
     facets: frozenset[str]
+    requires: frozenset[str]
     creates: bool
     deletes: bool
     names: tuple[tuple[str, str], ...]
     locks: tuple[Lock, ...]
-    desired: Json
+    desired: Mapping[str, Json]
     replica: str
     max_attempts: int
     now: float
@@ -125,7 +127,9 @@ class ClaimRequest:
 class Claimed:
     """The lease is yours. `attempt` counts from 1 in this epoch; `journal` holds the results of finished steps.
 
-    `sequence` is one taken from the subject's counter for progress reports of this attempt.
+    `sequence` is one taken from the subject's counter for progress reports of this attempt. `desired` is the subject's
+    desired state by facet, each by the newest event that claimed it, and `generation` the newest generation that has been
+    claimed of the subject: an event of several facets may come late for some of them.
     """
 
     claim: Claim
@@ -133,6 +137,8 @@ class Claimed:
     changed: bool
     journal: Mapping[str, Json]
     sequence: int
+    generation: int
+    desired: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,13 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Nothing is desired yet of a facet that the event requires: what creates the subject has not come."""
+
+    facet: str
+
+
+@dataclass(frozen=True, slots=True)
 class NameTaken:
     """The name belongs to another subject; `deleting` if that one's delete has been claimed and has not ended."""
 
@@ -193,7 +206,7 @@ class Finished:
     record: Record
 
 
-ClaimResult = Claimed | Held | Superseded | Conflict | Deleted | NameTaken | Exhausted | Finished
+ClaimResult = Claimed | Held | Superseded | Conflict | Deleted | Missing | NameTaken | Exhausted | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +320,10 @@ class Ledger(Protocol):
         """Take the lease on the subject and all declared locks, or say what is in the way. All or nothing.
 
         Decided in this order: the epoch is finished; superseded; conflict (same generation of a facet under another
-        event id); deleted; held (by a valid lease whose holder is another key or replica, or a conflicting lock); name
-        taken; attempts used up. When claimed: the subject's token grows by one, the attempt is counted, the generation and
-        desired state of each facet that is not newer are set, names are reserved, a create lifts the tombstone.
+        event id); deleted; a required facet missing; held (by a valid lease whose holder is another key or replica, or a
+        conflicting lock); name taken; attempts used up. When claimed: the subject's token grows by one, the attempt is
+        counted, the generation and desired state of each facet that is not newer are set, names are reserved, a create
+        lifts the tombstone.
         A `deletes` request that is held marks an older holder of its own subject as pre-empted.
         Of several facets, only those whose claimed generation is not newer are taken over. A claimed delete counts for
         every facet of its subject; a create lifts the tombstone only if its generation is newer.
@@ -342,6 +356,8 @@ class Ledger(Protocol):
 
     async def finish(self, ending: Ending) -> Record:
         """Write outcome, sequence and report, release lease and locks, set tombstone, free names: one transaction.
+
+        After a delete that succeeded nothing is desired of the subject any more.
 
         When the epoch is finished already, nothing changes. Else raises LeaseLost when `claim` is given and its lease has
         ended or been taken over, and when none is given while somebody holds a valid lease for the key.

@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 from agentd.core import PermanentError, Reason
-from agentd.ledger.judgement import Claims, Generation, judge, taken_over
+from agentd.ledger.judgement import Claims, Generation, judge, newest, taken_over
 from agentd.ledger.protocol import (
     Claim,
     Claimed,
@@ -36,7 +36,8 @@ _SET_FACET = """
     INSERT INTO facets (subject, facet, generation, event_id, desired)
     VALUES (:subject, :facet, :generation, :event_id, :desired)
     ON CONFLICT DO UPDATE SET
-        generation = excluded.generation, event_id = excluded.event_id, desired = excluded.desired
+        generation = excluded.generation, event_id = excluded.event_id,
+        desired = CASE WHEN :deletes THEN desired ELSE excluded.desired END
 """
 _SET_COVERING = """
     UPDATE subjects SET covering = :generation, covering_event_id = :event_id
@@ -80,7 +81,9 @@ def release(database: Database, claim: Claim, *, error: str | None, waiting: Wai
 def claims_of(database: Database, subject: str) -> Claims:
     """The generations claimed of a subject."""
     facets = database.all(
-        "SELECT facet, generation, event_id FROM facets WHERE subject = :subject ORDER BY facet", {"subject": subject}
+        "SELECT facet, generation, event_id, desired != 'null' AS wanted FROM facets"
+        " WHERE subject = :subject ORDER BY facet",
+        {"subject": subject},
     )
     row = database.one(
         "SELECT covering, covering_event_id, tombstone FROM subjects WHERE subject = :subject", {"subject": subject}
@@ -89,7 +92,17 @@ def claims_of(database: Database, subject: str) -> Claims:
         facets={row["facet"]: Generation(row["generation"], row["event_id"]) for row in facets},
         covering=_covering(row),
         tombstone=None if row is None else row["tombstone"],
+        wanted=frozenset(row["facet"] for row in facets if row["wanted"]),
     )
+
+
+def desired_of(database: Database, subject: str) -> dict[str, Json]:
+    """What is desired of a subject, by facet."""
+    rows = database.all(
+        "SELECT facet, desired FROM facets WHERE subject = :subject AND desired != 'null' ORDER BY facet",
+        {"subject": subject},
+    )
+    return {row["facet"]: json.loads(row["desired"]) for row in rows}
 
 
 def _covering(row: sqlite3.Row | None) -> Generation | None:
@@ -136,15 +149,17 @@ def _take(database: Database, request: ClaimRequest, known: Claims) -> Claimed:
         changed=bool(counted["changed"]),
         journal=_journal(database, epoch),
         sequence=events.next_sequence(database, request.key, str(request.subject)),
+        generation=newest(request, known),
+        desired=desired_of(database, str(request.subject)),
     )
 
 
 def _set_generations(database: Database, request: ClaimRequest, known: Claims) -> None:
     subject: Parameters = {"subject": str(request.subject)}
     claimed: Parameters = {**subject, "generation": request.generation, "event_id": request.event_id}
-    desired = json_text(request.desired)
     for facet in taken_over(request, known):
-        database.execute(_SET_FACET, {**claimed, "facet": facet, "desired": desired})
+        desired = "null" if request.deletes else json_text(request.desired.get(facet))
+        database.execute(_SET_FACET, {**claimed, "facet": facet, "desired": desired, "deletes": request.deletes})
     if request.creates:
         database.execute("UPDATE subjects SET tombstone = NULL WHERE subject = :subject", subject)
     if request.deletes:

@@ -1,6 +1,7 @@
 """One connection: how the file is opened, transactions, and the store's errors in the daemon's own words."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,9 @@ Parameters = Mapping[str, Parameter]
 _OLDEST_SQLITE = (3, 37)  # STRICT tables
 # Switching a new file to WAL fails at once, without the busy time-out, when two processes do it together.
 _WAL_TRIES = 10
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: well below a millisecond
+
+Check = Callable[[sqlite3.Connection], object]
 
 
 class Database:
@@ -49,6 +53,11 @@ class Database:
         """The first column of the only row of a query that always has one."""
         return int(self.execute(sql, parameters).fetchone()[0])
 
+    def stop_after(self, seconds: float) -> None:
+        """Break off whatever statement still runs then, with sqlite3.OperationalError: also one that nobody waits for."""
+        end = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+
     def roll_back(self) -> None:
         """Undo the transaction, if one is under way."""
         if self.in_transaction:
@@ -78,13 +87,16 @@ def open_for_writing(config: LedgerConfig) -> Database:
     return Database(connection)
 
 
-def open_for_reading(config: LedgerConfig) -> Database:
-    """Open a file that exists. It is neither made nor migrated, and no statement can change it."""
+def open_for_reading(config: LedgerConfig, check: Check = schema.refuse_other) -> Database:
+    """Open a file that exists. It is neither made nor migrated, and no statement can change it.
+
+    `check` refuses what it cannot be read from: by default every version but the newest.
+    """
     place.refuse_other_kinds(config.path)
     connection = _connect(config)
     try:
         connection.execute("PRAGMA query_only = ON")
-        schema.refuse_other(connection)
+        check(connection)
     except BaseException as error:
         connection.close()
         raise _refused(config.path, error) from error

@@ -241,4 +241,5 @@ def _write_end(database: Database, ending: Ending, record: Record) -> None:
 def _bury(database: Database, record: Record) -> None:
     where = {"subject": record.subject, "generation": record.generation}
     database.execute("UPDATE subjects SET tombstone = :generation WHERE subject = :subject", where)
+    database.execute("UPDATE facets SET desired = 'null' WHERE subject = :subject", where)
     database.execute("DELETE FROM names WHERE subject = :subject", {"subject": record.subject})

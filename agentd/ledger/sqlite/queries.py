@@ -1,10 +1,8 @@
 """What only reads. Each function is one operation on one state of the file."""
 
-import json
-
 from agentd.core import Subject
 from agentd.ledger.protocol import Held, LedgerStats, OutboxEntry, Record, StepRecord, SubjectState, Transition
-from agentd.ledger.sqlite.claims import claims_of
+from agentd.ledger.sqlite.claims import claims_of, desired_of
 from agentd.ledger.sqlite.connection import Database, Parameters
 from agentd.ledger.sqlite.rows import CURRENT, RECORDS, record_from, step_from, transition_from
 
@@ -60,13 +58,12 @@ def subject_state(database: Database, subject: Subject) -> SubjectState | None:
     if row is None and not newest:
         return None
     claims = claims_of(database, str(subject))
-    desired = database.all("SELECT facet, desired FROM facets WHERE subject = :subject ORDER BY facet", name)
     names = database.all("SELECT kind, name FROM names WHERE subject = :subject ORDER BY kind, name", name)
     return SubjectState(
         subject=str(subject),
         token=0 if row is None else row["token"],
         facets={facet: claimed.number for facet in claims.facets if (claimed := claims.of(facet))},
-        desired={row["facet"]: json.loads(row["desired"]) for row in desired},
+        desired=desired_of(database, str(subject)),
         tombstone=claims.tombstone,
         names=tuple((row["kind"], row["name"]) for row in names),
         held_by=_holder(database, str(subject)),

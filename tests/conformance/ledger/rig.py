@@ -50,6 +50,7 @@ class Event:
     generation: int = 1
     subject: Subject = FIRST
     facets: frozenset[str] = SPEC
+    requires: frozenset[str] = frozenset()
     creates: bool = False
     deletes: bool = False
     names: tuple[tuple[str, str], ...] = ()
@@ -97,11 +98,12 @@ class Event:
             subject=self.subject,
             generation=self.generation,
             facets=self.facets,
+            requires=self.requires,
             creates=self.creates,
             deletes=self.deletes,
             names=self.names,
             locks=self.locks,
-            desired=self.desired,
+            desired=dict.fromkeys(self.facets, self.desired),
             replica=replica,
             max_attempts=max_attempts,
             now=now,

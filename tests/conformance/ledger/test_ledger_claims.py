@@ -1,5 +1,7 @@
 """Claims: every answer, in the order in which they are decided; generations, tombstones, names and attempts."""
 
+from typing import Any
+
 import pytest
 
 from agentd.core import Outcome, PermanentError
@@ -11,6 +13,7 @@ from agentd.ledger import (
     Finished,
     Held,
     Ledger,
+    Missing,
     NameTaken,
     SubjectState,
     Superseded,
@@ -432,3 +435,49 @@ async def test_a_refused_claim_changes_nothing(ledger: Ledger) -> None:
         await ledger.subject(event.subject),
         await ledger.history(event.key),
     ) == before
+
+
+CREATE: dict[str, Any] = {"facets": frozenset({"existence", "spec"}), "creates": True, "desired": "first"}
+NEEDS = frozenset({"existence"})
+
+
+async def test_what_requires_a_facet_waits_for_it_and_claims_nothing(ledger: Ledger) -> None:
+    update = Event(1, generation=3, requires=NEEDS, desired="third")
+    await ledger.admit(update.admission())
+    assert await ledger.claim(update.request()) == Missing("existence")
+    state = await ledger.subject(project(1))
+    assert state is None or (state.facets, state.token) == ({}, 0)
+    # So the create that comes late is not superseded.
+    await done(ledger, Event(2, generation=1, **CREATE))
+    assert isinstance(await ledger.claim(update.request()), Claimed)
+
+
+async def test_a_claim_tells_what_is_desired_by_the_newest_event_of_each_facet(ledger: Ledger) -> None:
+    await done(ledger, Event(1, generation=1, **CREATE))
+    await done(ledger, Event(2, generation=5, desired="fifth"))
+    late = await claimed(ledger, Event(3, generation=4, facets=frozenset({"spec", "power"}), desired="fourth"))
+    assert late.desired == {"existence": "first", "spec": "fifth", "power": "fourth"}
+    assert late.generation == 5
+
+
+async def test_a_command_is_told_the_newest_generation_of_its_subject(ledger: Ledger) -> None:
+    await done(ledger, Event(1, generation=7, **CREATE))
+    command = await claimed(ledger, Event(2, generation=3, facets=frozenset()))
+    assert command.generation == 7
+    unknown = await claimed(ledger, Event(3, generation=3, facets=frozenset(), subject=project(2)))
+    assert unknown.generation == 3
+
+
+async def test_a_failed_delete_leaves_what_is_desired_as_it_is(ledger: Ledger) -> None:
+    await done(ledger, Event(1, generation=1, **CREATE))
+    await done(ledger, Event(2, generation=2, facets=NEEDS, deletes=True, desired="nothing"), FAILED)
+    after = await claimed(ledger, Event(3, generation=3, facets=frozenset({"power"}), requires=NEEDS, desired="on"))
+    assert after.desired == {"existence": "first", "spec": "first", "power": "on"}
+
+
+async def test_after_a_delete_nothing_is_desired_any_more(ledger: Ledger) -> None:
+    await done(ledger, Event(1, generation=1, **CREATE))
+    await done(ledger, Event(2, generation=2, facets=frozenset({"power"}), desired="off"))
+    await done(ledger, Event(3, generation=3, facets=NEEDS, deletes=True))
+    again = await claimed(ledger, Event(4, generation=4, **CREATE))
+    assert again.desired == {"existence": "first", "spec": "first"}

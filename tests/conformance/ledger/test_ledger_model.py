@@ -31,6 +31,7 @@ from agentd.ledger import (
     Finished,
     Held,
     Ledger,
+    Missing,
     Record,
     Superseded,
 )
@@ -45,6 +46,7 @@ POWER = frozenset({"power"})
 KINDS: dict[str, dict[str, Any]] = {  # keyword arguments of Event
     "update": {"facets": SPEC},
     "power": {"facets": POWER},
+    "follow": {"facets": POWER, "requires": SPEC},
     "create": {"facets": BOTH, "creates": True},
     "delete": {"facets": SPEC, "deletes": True},
     "command": {"facets": frozenset()},
@@ -77,6 +79,7 @@ class Model:
 
     lives: list[Life] = field(default_factory=list)
     granted: list[Event] = field(default_factory=list)
+    wanted: frozenset[str] = frozenset()
     tombstone: int | None = None
     token: int = 0
     lease: Lease | None = None
@@ -104,6 +107,12 @@ class Model:
             return Conflict
         if self.tombstone is not None and not lifts:
             return Deleted
+        return self.expects_of_the_moment(life, replica, now)
+
+    def expects_of_the_moment(self, life: Life, replica: str, now: float) -> type[ClaimResult]:
+        """The answer to a claim that generations do not forbid for good."""
+        if life.event.requires - self.wanted:
+            return Missing
         if self.held_by_other(life, replica, now):
             return Held
         return Exhausted if life.attempts >= MAX_ATTEMPTS else Claimed
@@ -150,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     def admit(self, which: int, generation: int, kind: str) -> None:
         """A new event."""
         subject, model = self.subjects[which]
-        event = Event(next(self.numbers), generation=generation, subject=subject, **KINDS[kind])
+        event = Event(next(self.numbers), generation=generation, subject=subject, desired=kind, **KINDS[kind])
         self.do(self.ledger.admit(event.admission(now=self.now)))
         model.lives.append(Life(event))
 
@@ -170,6 +179,8 @@ class Machine(RuleBasedStateMachine):
             assert (result.claim.token, result.attempt) == (model.token, life.attempts)
             model.lease = Lease(life, result.claim, self.now + lease_s)
             model.granted.append(life.event)
+            if not life.event.deletes:
+                model.wanted |= life.event.facets
             model.tombstone = None if life.event.creates else model.tombstone
             self.claims.append((model, result.claim))
 
@@ -219,6 +230,7 @@ class Machine(RuleBasedStateMachine):
             life.outcome, life.record, model.lease = outcome.kind, record, None
             if life.event.deletes and outcome is SUCCEEDED:
                 model.tombstone = life.event.generation
+                model.wanted = frozenset()
 
     @rule(choice=st.integers(0, 1000))
     def reopen(self, choice: int) -> None:

@@ -66,7 +66,7 @@ async def test_an_explanation_has_the_whole_story(world: World) -> None:
     assert [transition.what for transition in found.transitions] == ["admitted", "claimed", "finished"]
     assert (found.record.key, found.steps) == (key(1), [])
     assert found.subject is not None
-    assert found.subject.facets == {"spec": 1}
+    assert found.subject.facets == {"config": 1, "spec": 1}
 
 
 async def test_a_crash_is_told_apart_from_a_wait(world: World) -> None:

@@ -137,7 +137,7 @@ def test_a_plan_decodes_as_a_plan() -> None:
     assert event.data is not None
     assert event.data.plan
     assert not _decode(_event()).data.plan  # type: ignore[union-attr]  # given, as the test above has it
-    assert "plan" not in event.data.desired()
+    assert "plan" not in event.data.desired()["spec"]
 
 
 # -- the digest --------------------------------------------------------------------------------------------------------

@@ -13,9 +13,14 @@ import agentd
 from agentd.core import OutcomeKind, Reason
 from agentd.events import (
     CATALOGUE,
+    DeploymentAction,
+    EnvironmentSpec,
     Heartbeat,
     Malformed,
+    NetworkEgress,
     OutcomeReport,
+    ProjectDeployment,
+    Quotas,
     ReportEnvelope,
     ReportType,
     Timings,
@@ -159,6 +164,35 @@ def test_a_required_field_of_an_unknown_form_needs_an_example() -> None:
 _UUIDS = st.uuids().map(str)
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20)
 _NAMES = st.from_regex(r"[a-z0-9]{2,8}([-_][a-z0-9]{1,8}){0,3}", fullmatch=True)
+_SPECS = st.builds(
+    lambda version, protected, identity, pods, internet, text: EnvironmentSpec(
+        airflow_version=version,
+        deletion_protection=protected,
+        iam_identity=identity,
+        quotas=Quotas(pods=pods),
+        network_egress=NetworkEgress(internet=internet),
+        description=text,
+    ).model_dump(mode="json"),
+    st.sampled_from(["3", "3.3", "3.3.2"]),
+    st.booleans(),
+    st.none() | _TEXTS,
+    st.integers(1, 100_000),
+    st.booleans(),
+    st.none() | _TEXTS,
+)
+_PROJECTS = st.lists(
+    st.builds(
+        lambda project_id, name, build_id, action: ProjectDeployment(
+            project_id=project_id, project_name=name, build_id=build_id, action=action
+        ).model_dump(mode="json"),
+        _UUIDS,
+        _NAMES,
+        _UUIDS,
+        st.sampled_from(DeploymentAction),
+    ),
+    max_size=3,
+    unique_by=(lambda project: project["project_id"], lambda project: project["project_name"].replace("_", ".")),
+)
 _FIELDS: dict[str, st.SearchStrategy[object]] = {
     "plan": st.booleans(),
     "project_id": _UUIDS,
@@ -167,6 +201,11 @@ _FIELDS: dict[str, st.SearchStrategy[object]] = {
     "project_name": _NAMES,
     "package_name": _NAMES,
     "default_identity": st.none() | _TEXTS,
+    "environment_id": _UUIDS,
+    "environment_name": st.from_regex(r"[a-z0-9]{1,12}", fullmatch=True).filter(lambda name: name != "default"),
+    "spec": _SPECS,
+    "projects": _PROJECTS,
+    "settings": st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{0,8}[A-Z]", fullmatch=True), _TEXTS, max_size=3),
     "force": st.booleans(),
     "retention": st.sampled_from(["delete", "retain"]),
 }

@@ -137,6 +137,7 @@ class Room:
                 subject=subject,
                 generation=number,
                 facets=frozenset({"spec"}),
+                requires=frozenset(),
                 creates=True,
                 deletes=False,
                 names=(),

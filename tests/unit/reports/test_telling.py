@@ -178,7 +178,8 @@ async def test_progress_is_the_newest_of_each_event_and_its_order_grows(room: Ro
 
 def tell(reports: Reports, event: Event, order: int) -> None:
     """One progress report."""
-    claimed = Claimed(Claim(event.key, 1, event.subject, 1, "a"), attempt=1, changed=False, journal={}, sequence=1)
+    claim = Claim(event.key, 1, event.subject, 1, "a")
+    claimed = Claimed(claim, attempt=1, changed=False, journal={}, sequence=1, generation=1, desired={})
     reports.progress(event, claimed, order=order, step="first", number=1, of=1, message="")
 
 

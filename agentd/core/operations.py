@@ -1,0 +1,107 @@
+"""What the proxy may ask of the agent itself. The composition root stands behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = Any  # a JSON value whose shape is its source's own
+
+
+@dataclass(frozen=True, slots=True)
+class AgentVersion:
+    """What runs. `event_types` are those that it has handlers for."""
+
+    version: str
+    replica: str
+    tenant_id: str
+    cluster_id: str
+    owner_id: str
+    event_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened to an event. `at` in seconds since the epoch."""
+
+    at: float
+    epoch: int
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventAccount:
+    """What became of one event, step by step. `verdict` is one sentence; times are seconds since the epoch."""
+
+    key: str
+    event_id: str | None
+    type: str | None
+    subject: str
+    generation: int | None
+    state: str
+    epoch: int
+    attempts: int
+    changed: bool
+    verdict: str
+    outcome: str | None
+    reason: str | None
+    reason_help: str | None
+    message: str
+    failing_step: str | None
+    admitted_at: float
+    finished_at: float | None
+    objects: tuple[str, ...]
+    steps: tuple[str, ...]
+    happenings: tuple[Happening, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterAccount:
+    """One message of the dead-letter queue. `sent_at` in seconds since the epoch."""
+
+    message_id: str
+    key: str | None
+    epoch: int | None
+    event_id: str | None
+    type: str | None
+    subject: str | None
+    outcome: str | None
+    reason: str | None
+    message: str | None
+    sent_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveAccount:
+    """What a redrive did."""
+
+    redriven: tuple[str, ...]
+    """Event ids, or message ids where there is no event."""
+    looked_at: int
+
+
+class Operations(Protocol):
+    """Answers about the agent, and the operations that change something: each becomes an event on the agent's own way.
+
+    Raises AgentError: TransientError when the ledger or a queue does not answer.
+    """
+
+    def version(self) -> AgentVersion:
+        """What runs."""
+        ...
+
+    async def status(self) -> Mapping[str, Json]:
+        """The document of `/status`."""
+        ...
+
+    async def explain(self, text: str) -> Sequence[EventAccount]:
+        """All events that an event id, a message id, a key or a subject names; newest first, empty when there is none."""
+        ...
+
+    async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
+        """Messages of the dead-letter queue, at most `limit`."""
+        ...
+
+    async def redrive(self, *, event_ids: Sequence[str], limit: int) -> RedriveAccount:
+        """Send dead letters back to the commands queue, for a next epoch: those of the events, or of all when none is given."""
+        ...

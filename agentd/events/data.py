@@ -1,0 +1,58 @@
+"""The base of every event's data, and the names that they share. Names and limits are those of the product."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from agentd.core import Lock
+
+# Kubernetes names and label values that carry a project's name have room for 63 characters.
+ProjectName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", min_length=2, max_length=63),
+    Field(examples=["team-orders"]),
+]
+PackageName = ProjectName
+IdentityTemplate = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+
+
+class EventData(BaseModel):
+    """The base of every event's `data`. Types are strict; unknown fields of a known version are ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+
+    type: ClassVar[str]
+    """The CloudEvents type."""
+    facets: ClassVar[frozenset[str]] = frozenset()
+    """What the event replaces of its subject. Empty for a command: it is never superseded."""
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Facets of which something must be desired before: the event waits for what creates its subject."""
+    creates: ClassVar[bool] = False
+    """Whether the event brings its subject into being (and back after a delete)."""
+    deletes: ClassVar[bool] = False
+    """Whether the event ends its subject; it then covers every facet and pre-empts what runs."""
+
+    plan: bool = False
+    """A dry run: nothing is written, the report says what would be."""
+
+    @classmethod
+    def kind(cls) -> str:
+        """The kind of subject, the second word of the type."""
+        return cls.type.split(".")[1]
+
+    def own_id(self) -> tuple[str, str]:
+        """The field that repeats the subject's uuid, and its value."""
+        field = f"{self.kind()}_id"
+        return field, getattr(self, field)
+
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """The (kind, name) pairs that belong to the subject for as long as it lives."""
+        return ()
+
+    def locks(self) -> tuple[Lock, ...]:
+        """Other subjects that must not change, or not be read, meanwhile."""
+        return ()
+
+    def desired(self) -> dict[str, Any]:  # JSON by facet, whose shapes are the event's own
+        """What the ledger keeps as the subject's desired state, by facet."""
+        return dict.fromkeys(self.facets, self.model_dump(mode="json", exclude={"plan"}))
