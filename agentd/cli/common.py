@@ -14,7 +14,7 @@ import uvloop
 from agentd.app import ExitCode, Misconfigured
 from agentd.cli.stack import StackError
 from agentd.core import AgentError
-from agentd.embedded import EmbeddedCloudError
+from agentd.embedded import EmbeddedCloudError, EmbeddedServerError
 from agentd.settings import Loaded, SettingsError, load
 
 T = TypeVar("T")
@@ -50,8 +50,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise Unusable(str(error)) from error
     except AgentError as error:
         raise click.ClickException(f"{error.reason.value}: {error.message}") from error
-    except (EmbeddedCloudError, StackError) as error:
+    except (EmbeddedServerError, EmbeddedCloudError, StackError) as error:
         raise click.ClickException(str(error)) from error
+    except ExceptionGroup as errors:
+        ours, others = errors.split((EmbeddedServerError, StackError))
+        if ours is None or others is not None:
+            raise
+        raise click.ClickException("; ".join(sorted({str(error) for error in leaves(ours)}))) from errors
+
+
+def leaves(error: Exception) -> list[Exception]:
+    """The errors of a group, however deep they are in it."""
+    if isinstance(error, ExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
 
 
 def asynchronous(command: Callable[P, Awaitable[T]]) -> Callable[P, T]:

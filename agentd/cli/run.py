@@ -5,7 +5,7 @@ import sys
 import click
 
 from agentd.app import Daemon, ExitCode, Stop
-from agentd.cli.common import fail, load_settings
+from agentd.cli.common import fail, leaves, load_settings
 from agentd.cli.common import run as run_work
 from agentd.core import system_runtime
 from agentd.settings import Settings
@@ -31,12 +31,6 @@ async def _run(settings: Settings) -> ExitCode:
         try:
             return await Daemon(settings, system_runtime(), stop).run()
         except ExceptionGroup as errors:
-            for error in _leaves(errors):
+            for error in leaves(errors):
                 get_logger("app").error("agent.failed", error=f"{type(error).__name__}: {error}", exc_info=error)
             return ExitCode.FAILED
-
-
-def _leaves(error: Exception) -> list[Exception]:
-    if isinstance(error, ExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]

@@ -1,0 +1,98 @@
+"""The adapters behind the ports, as the settings choose them. Nothing is asked of a provider before it is needed."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from agentd.core import ArtifactStore, Runtime
+from agentd.platform import Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
+from agentd.platform.aws.artifacts import S3Artifacts
+from agentd.platform.aws.ecr import EcrRegistry
+from agentd.platform.aws.iam import IamIdentities
+from agentd.platform.aws.session import AwsSession
+from agentd.platform.kubernetes import Connection, KubernetesCluster, choose_access
+from agentd.platform.local.artifacts import FileArtifacts
+from agentd.platform.local.identities import NoIdentities
+from agentd.settings import Settings
+from agentd.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything that the agent acts on. `ports` are the adapters by their port; without a cluster there is none for it."""
+
+    ports: Mapping[type, object]
+    cluster: Cluster | None
+    artifacts: ArtifactStore | None
+
+
+async def open_platform(stack: AsyncExitStack, settings: Settings, runtime: Runtime, metrics: Metrics) -> Platform:
+    """The adapters, until the stack closes. Raises PermanentError."""
+    session = await stack.enter_async_context(AwsSession(settings.aws))
+    ports: dict[type, object] = {
+        ImageRegistry: await open_registry(session, settings, runtime, metrics),
+        RepositoryDefaults: settings.registry.defaults(),
+    }
+    cluster = await open_cluster(stack, session, settings, runtime, metrics)
+    if cluster is not None:
+        ports[Cluster] = cluster
+        ports[ClusterDefaults] = settings.cluster.defaults(tenant_id=settings.tenant_id)
+        ports[Identities] = await open_identities(session, settings, runtime, metrics)
+    return Platform(ports, cluster, await artifact_store(settings, session, metrics, runtime))
+
+
+async def open_registry(session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics) -> ImageRegistry:
+    """The image registry."""
+    return EcrRegistry(
+        reads=await session.ecr(retries=True),
+        writes=await session.ecr(retries=False),
+        config=settings.registry,
+        owner_id=settings.owner_id,
+        metrics=metrics,
+        runtime=runtime,
+    )
+
+
+async def open_cluster(
+    stack: AsyncExitStack, session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics
+) -> Cluster | None:
+    """The cluster, until the stack closes; None when this installation has none."""
+    config = settings.cluster
+    if config.access == "none":
+        return None
+    access = choose_access(config, session, metrics=metrics, runtime=runtime)
+    connection = await stack.enter_async_context(Connection(access, runtime))
+    return KubernetesCluster(connection, config, metrics=metrics, runtime=runtime)
+
+
+async def open_identities(session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics) -> Identities:
+    """What gives workloads of the cluster an identity."""
+    if settings.identities.provider == "none":
+        return NoIdentities()
+    return IamIdentities(
+        reads=await session.iam(retries=True),
+        writes=await session.iam(retries=False),
+        config=settings.identities,
+        owner_id=settings.owner_id,
+        metrics=metrics,
+        runtime=runtime,
+    )
+
+
+async def artifact_store(
+    settings: Settings, session: AwsSession, metrics: Metrics, runtime: Runtime
+) -> ArtifactStore | None:
+    """The store for claim checks that the settings name, if any."""
+    config = settings.artifacts
+    if config.bucket is not None:
+        return S3Artifacts(
+            await session.s3(),
+            bucket=config.bucket,
+            prefix=config.prefix,
+            timeout_s=config.transfer_timeout_s,
+            metrics=metrics,
+            runtime=runtime,
+        )
+    if config.directory is not None:
+        return FileArtifacts(config.directory, timeout_s=config.transfer_timeout_s)
+    return None
