@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FAUXQS := tests/servers/fauxqs
 
-.PHONY: help demo dev test test-slow check generate servers format lock clean
+.PHONY: help demo dev test test-slow test-cluster check generate servers kube format lock clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -32,11 +32,16 @@ test: $(READY) check ## Check and test, within minutes
 test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing, replicas, load
 	@$(BIN)/python -m pytest -m slow --timeout 900
 
-check: $(READY) ## Lint, types, rooms, generated files
+test-cluster: $(READY) servers ## The cluster's suites and the story on a real Kubernetes API server
+	@eval "$$(tests/servers/kube/build)" && $(BIN)/python -m pytest --timeout 900 \
+		tests/conformance/kubernetes tests/conformance/cluster tests/servers tests/e2e/test_real_cluster.py
+
+check: $(READY) ## Lint, types, rooms, .proto files, generated files
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/buf lint proxy/protos
 	@$(BIN)/python -m agentd.cli.generate --check
 
 generate: $(READY) ## Write the files that follow from the code
@@ -47,6 +52,9 @@ servers: $(FAUXQS)/node_modules/.package-lock.json ## Install the test server th
 $(FAUXQS)/node_modules/.package-lock.json: $(FAUXQS)/package-lock.json
 	@cd $(FAUXQS) && npm ci --silent --ignore-scripts --no-fund --no-audit
 	@touch $@
+
+kube: ## Build a Kubernetes control plane for the tests, outside this folder (needs Go; a quarter of an hour)
+	@tests/servers/kube/build
 
 format: $(READY) ## Format and mend what can be mended
 	@$(BIN)/python -m ruff format --quiet .

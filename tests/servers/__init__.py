@@ -1,6 +1,7 @@
 """Real protocol servers for the suites, each in a child process on loopback that ends with the session."""
 
-from tests.servers.fixtures import fauxqs, ministack, moto
+from tests.servers.fixtures import fauxqs, kube_assets, ministack, moto, real_kubeconfig
+from tests.servers.kube_control_plane import real_kubernetes, run_kubernetes
 from tests.servers.processes import AwsServer, ServerError, run_fauxqs, run_ministack, run_moto
 from tests.servers.queues import SqsAdmin
 
@@ -9,9 +10,13 @@ __all__ = [
     "ServerError",
     "SqsAdmin",
     "fauxqs",
+    "kube_assets",
     "ministack",
     "moto",
+    "real_kubeconfig",
+    "real_kubernetes",
     "run_fauxqs",
+    "run_kubernetes",
     "run_ministack",
     "run_moto",
 ]

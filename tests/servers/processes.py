@@ -51,7 +51,7 @@ class AwsServer:
 @contextmanager
 def run_ministack() -> Iterator[AwsServer]:
     """The best SQS of all emulators, and the fastest."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
@@ -66,7 +66,7 @@ def run_ministack() -> Iterator[AwsServer]:
 @contextmanager
 def run_moto() -> Iterator[AwsServer]:
     """A second opinion on function; slow under load."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with _running("moto", command, port, "/moto-api/", {}) as server:
         yield server
@@ -77,7 +77,7 @@ def run_fauxqs() -> Iterator[AwsServer]:
     """A third SQS server, from npm. ServerError when `make servers` has not installed it."""
     if not (_FAUXQS / "node_modules" / "fauxqs").is_dir():
         raise ServerError("fauxqs is not installed: run `make servers` (it needs node 20 or newer and npm)")
-    port = _free_port()
+    port = free_port()
     with _running("fauxqs", ["node", str(_FAUXQS / "start.mjs"), str(port)], port, "/health", {}) as server:
         yield server
 
@@ -86,9 +86,8 @@ def run_fauxqs() -> Iterator[AwsServer]:
 def _running(
     name: str, command: Sequence[str], port: int, probe: str, settings: Mapping[str, str]
 ) -> Iterator[AwsServer]:
-    environment = {key: os.environ[key] for key in _INHERITED if key in os.environ} | dict(settings)
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment(settings))
         try:
             server = AwsServer(name, f"http://127.0.0.1:{port}")
             _wait_until_up(server, process, probe, output)
@@ -101,9 +100,9 @@ def _wait_until_up(server: AwsServer, process: subprocess.Popen[bytes], probe: s
     deadline = time.monotonic() + _START_S
     while not _answers(server.endpoint_url + probe):
         if process.poll() is not None:
-            raise ServerError(f"{server.name} ended with code {process.returncode}; {_tail(output)}")
+            raise ServerError(f"{server.name} ended with code {process.returncode}; {tail(output)}")
         if time.monotonic() > deadline:
-            raise ServerError(f"{server.name} is not up after {_START_S:g} s; {_tail(output)}")
+            raise ServerError(f"{server.name} is not up after {_START_S:g} s; {tail(output)}")
         time.sleep(_PROBE_S)
 
 
@@ -127,14 +126,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What a server is started with: its own settings, and what any program needs."""
+    return {key: os.environ[key] for key in _INHERITED if key in os.environ} | dict(settings)
+
+
+def free_port() -> int:
+    """A port on loopback that nothing listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _tail(output: IO[bytes]) -> str:
+def tail(output: IO[bytes]) -> str:
+    """The end of a server's output, for the message of an error."""
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - _OUTPUT_BYTES))
     return f"its output ends with: {output.read().decode(errors='replace').strip() or 'nothing'}"
