@@ -2,18 +2,24 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from agentd.events.schema import write_all
 from agentd.settings import settings_reference
 from agentd.telemetry import Metrics, metrics_reference
+from proxy.generate import write_code, write_reference
 
 _TEXTS: Mapping[Path, Callable[[], str]] = {
     Path("docs/metrics.md"): lambda: metrics_reference(Metrics()),
     Path("docs/settings.md"): settings_reference,
 }
-_SCHEMAS = Path("docs/events")
+# Folders that hold nothing else.
+_FOLDERS: Mapping[Path, Callable[[Path], None]] = {
+    Path("docs/events"): write_all,
+    Path("docs/proxy"): write_reference,
+    Path("proxy/generated"): write_code,
+}
 
 
 def generate(root: Path) -> None:
@@ -21,7 +27,8 @@ def generate(root: Path) -> None:
     for path, text in _TEXTS.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text())
-    write_all(root / _SCHEMAS)
+    for path, write in _FOLDERS.items():
+        write(root / path)
 
 
 def stale(root: Path) -> list[Path]:
@@ -29,12 +36,18 @@ def stale(root: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as fresh:
         generate(Path(fresh))
         wanted = _contents(Path(fresh))
-    found = {path: text for path, text in _contents(root).items() if path in _TEXTS or path.parent == _SCHEMAS}
+    found = _contents(root)
     return sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
 
 
 def _contents(root: Path) -> dict[Path, str]:
-    return {path.relative_to(root): path.read_text() for path in (root / "docs").rglob("*") if path.is_file()}
+    return {path.relative_to(root): path.read_text() for path in _files(root)}
+
+
+def _files(root: Path) -> Iterator[Path]:
+    yield from (root / path for path in _TEXTS if (root / path).is_file())
+    for folder in _FOLDERS:
+        yield from (path for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
 
 
 if __name__ == "__main__":

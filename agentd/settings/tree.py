@@ -13,9 +13,10 @@ from agentd.core import AwsConfig, Config
 from agentd.dispatch.config import DispatchConfig
 from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
-from agentd.platform.config import ArtifactsConfig, RegistryConfig
+from agentd.platform.config import ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
 from agentd.reports.config import ReportsConfig
 from agentd.telemetry.config import TelemetryConfig
+from proxy.config import ProxyConfig
 
 Json = Any  # a JSON value, or a file's content before it has been looked at
 
@@ -86,6 +87,9 @@ class Settings(BaseSettings):
     reports: ReportsConfig = ReportsConfig()
     registry: RegistryConfig = RegistryConfig()
     artifacts: ArtifactsConfig = ArtifactsConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    identities: IdentitiesConfig = IdentitiesConfig()
+    proxy: ProxyConfig = ProxyConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     drain: DrainConfig = DrainConfig()
 

@@ -4,7 +4,7 @@ from agentd.telemetry.config import TelemetryConfig
 from agentd.telemetry.health import Health, Pulse
 from agentd.telemetry.http import TelemetryServer
 from agentd.telemetry.lag import watch_lag
-from agentd.telemetry.logs import bind_event, configure_logs, get_logger
+from agentd.telemetry.logs import bind_call, bind_event, configure_logs, get_logger
 from agentd.telemetry.metrics import Metrics
 from agentd.telemetry.redact import names_secret, redact_text, redact_value
 from agentd.telemetry.reference import metrics_reference
@@ -18,6 +18,7 @@ __all__ = [
     "TelemetryServer",
     "Tracing",
     "TracingUnavailable",
+    "bind_call",
     "bind_event",
     "configure_logs",
     "current_traceparent",

@@ -86,6 +86,14 @@ def bind_event(
         yield
 
 
+@contextmanager
+def bind_call(*, request_id: str, traceparent: str | None = None) -> Iterator[None]:
+    """Every line within carries the id of the request, and the trace's id as `trace_id` if there is one."""
+    keys = {"request_id": request_id, "trace_id": trace_id(traceparent)}
+    with bound_contextvars(**{key: value for key, value in keys.items() if value is not None}):
+        yield
+
+
 class _Lines:
     """Writes lines to the stream, whole ones, from any thread."""
 

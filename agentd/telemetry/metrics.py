@@ -60,6 +60,15 @@ class Metrics:
         self.platform_call_duration = self._histogram(
             "platform_call_duration_seconds", "Calls to the cloud.", _SECONDS, "port", "operation", "code"
         )
+        self.proxy_calls = self._counter("proxy_calls", "Calls to the proxy that ended.", "service", "method", "code")
+        self.proxy_call_duration = self._histogram(
+            "proxy_call_duration_seconds",
+            "Calls to the proxy that are no streams, from headers to trailers.",
+            _SECONDS,
+            "service",
+            "method",
+        )
+        self.proxy_streams = self._gauge("proxy_streams", "Streams of the proxy that are open.", "service", "method")
         self.loop_lag = self._gauge("loop_lag_seconds", "How late the event loop was in the last check.")
         self.progress_age = self._gauge("progress_age_seconds", "Since the loop last iterated.", "loop")
         self.success_age = self._gauge(

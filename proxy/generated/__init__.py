@@ -1,0 +1,1 @@
+"""Made from `proxy/protos/` by `make generate`. Not to be edited."""

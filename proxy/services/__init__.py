@@ -1,0 +1,1 @@
+"""One module a service: what each call means."""
