@@ -4,8 +4,8 @@ Started by `agentd.embedded.cloud`, never by hand. It listens on loopback, write
 when it is ready, and ends when its standard input does, so that it cannot outlive its parent.
 
 The front is aiohttp's server and not the emulator's own: only a server of ours can close a connection without an answer.
-It also cuts ECR's listings into pages, as AWS does and the emulator does not. The emulator's start-up hooks (containers,
-MQTT, init scripts) are left out; the services used here need none.
+It also cuts ECR's listings into pages and takes single tags off images, as AWS does and the emulator does not. The
+emulator's start-up hooks (containers, MQTT, init scripts) are left out; the services used here need none.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 from pydantic import ValidationError
 
+from agentd.embedded import untagging
 from agentd.embedded.calls import Call, Protocol, identify
 from agentd.embedded.faults import Fault, FaultBook, FaultKind
 from agentd.embedded.paging import BadToken, ask_for_all, cut, is_paged
@@ -245,6 +246,7 @@ def _allow_many_connections() -> None:
 async def _serve_forever(listener: socket.socket) -> None:
     from ministack.app import app
 
+    untagging.install()
     runner = web.AppRunner(Front(app).application(), access_log=None)
     await runner.setup()
     await web.SockSite(runner, listener, backlog=_BACKLOG).start()

@@ -1,5 +1,18 @@
 """Ports to what the agent acts on. Fences are enforced in their adapters and nowhere else."""
 
+from agentd.platform.cluster import (
+    Applied,
+    Change,
+    ChangeKind,
+    Cluster,
+    ClusterReader,
+    Kind,
+    Manifest,
+    Node,
+    ObjectRef,
+)
+from agentd.platform.cluster_defaults import ClusterDefaults
+from agentd.platform.identities import Identities, Identity, IdentitySpec
 from agentd.platform.registry import (
     DEPLOYED_TAG_PREFIX,
     Image,
@@ -15,9 +28,22 @@ from agentd.platform.repositories import RepositoryDefaults
 
 __all__ = [
     "DEPLOYED_TAG_PREFIX",
+    "Applied",
+    "Change",
+    "ChangeKind",
+    "Cluster",
+    "ClusterDefaults",
+    "ClusterReader",
+    "Identities",
+    "Identity",
+    "IdentitySpec",
     "Image",
     "ImageRegistry",
+    "Kind",
     "LifecyclePolicy",
+    "Manifest",
+    "Node",
+    "ObjectRef",
     "RegistryCredentials",
     "Repository",
     "RepositoryAccess",

@@ -1,16 +1,33 @@
 """Settings of the ports."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from agentd.core import Config
+from agentd.platform.cluster_defaults import ClusterDefaults
 from agentd.platform.registry import LifecyclePolicy, RepositoryAccess
 from agentd.platform.repositories import RepositoryDefaults
 
 # ECR's own rule for one part of a repository's name or more. Source: the API reference of CreateRepository.
 _PREFIX = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"
+# Source: RFC 1123 labels, which names of namespaces are.
+_NAMESPACE = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+# A role's path and name. Source: the API reference of CreateRole; of the path, what policies can name without escapes.
+_PATH = r"^/([A-Za-z0-9+=,.@_-]+/)*$"
+_ROLE_PREFIX = r"^[A-Za-z0-9+=,.@_-]*$"
+_POLICY_ARN = r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$"
+_PROVIDER_ARN = r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$"
+_ISSUER_URL = r"^https://[^\s/?#]+(/[^\s?#]+)?$"
+
+PolicyArn = Annotated[str, StringConstraints(pattern=_POLICY_ARN, max_length=2048)]
+
+
+Cidr = Annotated[
+    str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$|^[0-9a-f:]+/[0-9]{1,3}$", max_length=64)
+]
 
 
 class RegistryConfig(Config):
@@ -70,3 +87,104 @@ class ArtifactsConfig(Config):
         if self.bucket is not None and self.directory is not None:
             raise ValueError("set bucket or directory, not both")
         return self
+
+
+class ClusterConfig(Config):
+    """The Kubernetes cluster: how it is reached, and how patiently."""
+
+    access: Literal["none", "kubeconfig", "in_cluster", "eks"] = "none"
+    """Where address and credentials come from: a kubeconfig, the pod's own service account, or EKS through the agent's AWS
+    identity. With `none` this installation has no cluster: registries alone need none."""
+    kubeconfig: Path | None = None
+    """The kubeconfig's path, for access `kubeconfig`; where kubectl looks when not given. It is read, and never written."""
+    context: str | None = None
+    """Context of the kubeconfig; its current one when not given."""
+    eks_cluster: str | None = None
+    """Name of the EKS cluster, for access `eks`; its region is the one of `aws`."""
+    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """The longest that one call may take, in seconds; the API server answers within one, admission webhooks are given up to
+    ten by default. What remains of the lease shortens a write further."""
+    delete_wait_s: Annotated[float, Field(ge=0, le=600)] = 4.0
+    """How long a delete waits in place until the object is gone, in seconds; then it is looked at again later. Below the five
+    seconds after which a wait should give its slot back."""
+    watch_timeout_s: Annotated[int, Field(ge=10, le=3600)] = 240
+    """How long one watch lasts before the server ends it and it is begun anew where it was, in seconds: a connection that has
+    died unnoticed is noticed then."""
+    page_size: Annotated[int, Field(ge=1, le=5000)] = 500
+    """Objects per page of a listing: what kubectl asks for."""
+    parallel_calls: Annotated[int, Field(ge=1, le=500)] = 16
+    """Calls at once, watches not counted: below what API priority and fairness gives one client of a small cluster."""
+    system_namespace: Annotated[str, StringConstraints(pattern=_NAMESPACE, max_length=63)] = "conveyor-system"
+    """Namespace of what the agent keeps in the cluster beside the environments."""
+
+    api_server_cidrs: tuple[Cidr, ...] = ()
+    """Where the API server is, as pods see it. When not given, Airflow's pods may connect to its ports anywhere."""
+
+    def defaults(self, *, tenant_id: str) -> ClusterDefaults:
+        """What handlers need of it."""
+        return ClusterDefaults(
+            system_namespace=self.system_namespace,
+            tenant_id=tenant_id,
+            api_server_cidrs=self.api_server_cidrs,
+            delete_wait_s=self.delete_wait_s,
+        )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.access == "eks" and self.eks_cluster is None:
+            raise ValueError("access eks needs eks_cluster, the cluster's name")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class OidcProvider:
+    """The cluster's OIDC issuer as the cloud account knows it. `issuer` is its URL without the scheme, as IAM names it."""
+
+    issuer: str
+    arn: str
+
+
+class IdentitiesConfig(Config):
+    """What workloads of the cluster are in the cloud."""
+
+    provider: Literal["none", "aws"] = "none"
+    """`aws`: an IAM role for each environment, which its service accounts may become. `none`: the agent makes no
+    identities; workloads have those of the node, or what the cluster's operator gives them."""
+    path: Annotated[str, StringConstraints(pattern=_PATH, max_length=512)] = "/conveyor/"
+    """Path of every role; with the prefix it limits what the agent's identity must be allowed to touch. Roles that exist
+    stay where they are."""
+    role_prefix: Annotated[str, StringConstraints(pattern=_ROLE_PREFIX, max_length=32)] = "conveyor-"
+    """Every role's name begins with it. Names are unique in the account: two agents of one account need two prefixes."""
+    permissions_boundary: PolicyArn | None = None
+    """ARN of the policy that bounds what a role can ever be allowed. When not given, roles get none, and a boundary that
+    somebody else has set stays: the agent never lifts one."""
+    oidc_issuer_url: Annotated[str, StringConstraints(pattern=_ISSUER_URL)] | None = None
+    """The cluster's OIDC issuer, as in its service-account tokens. Needed with `aws`."""
+    oidc_provider_arn: Annotated[str, StringConstraints(pattern=_PROVIDER_ARN)] | None = None
+    """ARN of the IAM OIDC provider of that issuer; its account is the roles' own. Needed with `aws`."""
+    policies: tuple[PolicyArn, ...] = ()
+    """ARNs of policies that are attached to every role, beside those that an event asks for."""
+    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """The longest that one call may take, in seconds; IAM answers within one. What remains of the lease shortens it
+    further."""
+    max_session_s: Annotated[int, Field(ge=3600, le=43200)] = 3600
+    """The longest session that a workload may ask for, in seconds: AWS' own default of an hour, which SDKs renew."""
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Items per page of a listing: as many as IAM gives unless asked."""
+    parallel_reads: Annotated[int, Field(ge=1, le=50)] = 4
+    """Calls at once while all roles are read: IAM's rates are low, and shared by the whole account."""
+
+    @model_validator(mode="after")
+    def _issuer_is_known(self) -> Self:
+        if self.provider == "aws":
+            self.oidc_provider()
+        return self
+
+    def oidc_provider(self) -> OidcProvider:
+        """The cluster's issuer. Raises ValueError when it is not set, or the two settings name different ones."""
+        if self.oidc_issuer_url is None or self.oidc_provider_arn is None:
+            raise ValueError("provider aws needs oidc_issuer_url and oidc_provider_arn")
+        issuer = self.oidc_issuer_url.removeprefix("https://").rstrip("/")
+        if self.oidc_provider_arn.partition(":oidc-provider/")[2] != issuer:
+            raise ValueError(f"oidc_provider_arn is not of the issuer {issuer}: it must end in oidc-provider/{issuer}")
+        return OidcProvider(issuer, self.oidc_provider_arn)

@@ -155,5 +155,20 @@ class ImageRegistry(ABC):
         """
 
     @abstractmethod
+    async def mark_deployed(self, name: str, tag_or_digest: str, environment: str, *, fence: Fence) -> Image:
+        """Mark the image as the one that an environment uses; any other image of the repository loses the mark.
+
+        The fence is the environment's; the repository must carry the agent's own owner id. PermanentError(image_missing)
+        when there is no such image. After a crash no image may have the mark: mark again before anything is cleaned up.
+        """
+
+    @abstractmethod
+    async def unmark_deployed(self, name: str, environment: str, *, fence: Fence) -> bool:
+        """Remove an environment's mark, and no image; whether there was one. No repository is success.
+
+        The fence is the environment's; the repository must carry the agent's own owner id.
+        """
+
+    @abstractmethod
     async def credentials(self) -> RegistryCredentials:
         """A login for the whole registry, for the agent's own use."""

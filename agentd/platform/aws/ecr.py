@@ -1,16 +1,16 @@
-"""The image registry on ECR.
+"""The image registry on ECR, which has no conditional write."""
 
-ECR has no conditional write. So each mutating call asks the fence right before it, ends before the lease does, is never
-repeated by the SDK, and its result is read back (I4). A stale effect is thereby seen and mended by the newest generation.
-"""
-
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agentd.core import Fence, LeaseLost, PermanentError, Reason, Runtime, TransientError
-from agentd.platform.aws import ecr_policies, ecr_tags
+from agentd.platform.aws import ecr_policies, ecr_tags, tags
 from agentd.platform.aws.calls import AwsCalls
+from agentd.platform.aws.ecr_batches import GONE, check_entries
+from agentd.platform.aws.ecr_marks import EcrMarks
 from agentd.platform.aws.ecr_reads import NO_REPOSITORY, EcrReads, image_object, repository_object
+from agentd.platform.aws.fenced import FencedWrites
+from agentd.platform.aws.policies import same_policy
 from agentd.platform.config import RegistryConfig
 from agentd.platform.registry import (
     Image,
@@ -27,9 +27,7 @@ from agentd.telemetry import Metrics
 if TYPE_CHECKING:
     from types_aiobotocore_ecr import ECRClient
     from types_aiobotocore_ecr.literals import ImageTagMutabilityType
-    from types_aiobotocore_ecr.type_defs import BatchDeleteImageResponseTypeDef, TagTypeDef
-
-T = TypeVar("T")
+    from types_aiobotocore_ecr.type_defs import TagTypeDef
 
 _EXISTS = ("RepositoryAlreadyExistsException",)
 # Waits before each look at a result: ECR shows nearly every change at once, and all within a second or two.
@@ -49,12 +47,12 @@ class EcrRegistry(ImageRegistry):
         metrics: Metrics,
         runtime: Runtime,
     ) -> None:
-        self._calls = AwsCalls(port="registry", service="ecr", metrics=metrics, runtime=runtime)
-        self._reads = EcrReads(reads, self._calls, config, owner_id)
+        calls = AwsCalls(port="registry", service="ecr", metrics=metrics, runtime=runtime)
+        self._reads = EcrReads(reads, calls, config, owner_id)
         self._writes = writes
-        self._config = config
+        self._fenced = FencedWrites(calls, timeout_s=config.call_timeout_s, look_after_s=_LOOK_AFTER_S, runtime=runtime)
+        self._marks = EcrMarks(self._reads, writes, self._fenced)
         self._owner_id = owner_id
-        self._runtime = runtime
 
     async def get(self, name: str) -> Repository | None:
         found = await self._reads.repository(name)
@@ -76,9 +74,7 @@ class EcrRegistry(ImageRegistry):
         found = await self._reads.repository(spec.name)
         if found is None:
             await self._create(spec, fence)
-            found = await self._settled(
-                spec.name, lambda: self._reads.repository(spec.name), lambda seen: seen is not None
-            )
+            found = await self._fenced.shown(repository_object(spec.name), lambda: self._reads.repository(spec.name))
         repository, arn = self._own(spec.name, found, fence)
         differs = repository.retained or not _has_settings(repository, spec)
         repository = await self._claim(repository, arn, fence, changes=differs)
@@ -90,29 +86,29 @@ class EcrRegistry(ImageRegistry):
     async def ensure_lifecycle(self, name: str, policy: LifecyclePolicy, *, fence: Fence) -> None:
         repository, arn = self._own(name, await self._reads.repository(name), fence)
         wanted = ecr_policies.lifecycle_text(policy)
-        differs = not ecr_policies.same_policy(await self._reads.lifecycle_text(name), wanted)
+        differs = not same_policy(await self._reads.lifecycle_text(name), wanted)
         await self._claim(repository, arn, fence, changes=differs)
         if not differs:
             return
-        await self._write(
+        await self._fenced.write(
             "PutLifecyclePolicy",
             repository_object(name),
             lambda: self._writes.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=wanted),
             fence,
         )
-        await self._settled(
-            name, lambda: self._reads.lifecycle_text(name), lambda seen: ecr_policies.same_policy(seen, wanted)
+        await self._fenced.settled(
+            repository_object(name), lambda: self._reads.lifecycle_text(name), lambda seen: same_policy(seen, wanted)
         )
 
     async def ensure_access(self, name: str, access: RepositoryAccess, *, fence: Fence) -> None:
         repository, arn = self._own(name, await self._reads.repository(name), fence)
         wanted = ecr_policies.access_text(access)
-        differs = not ecr_policies.same_policy(await self._reads.access_text(name), wanted)
+        differs = not same_policy(await self._reads.access_text(name), wanted)
         await self._claim(repository, arn, fence, changes=differs)
         if not differs:
             return
         if wanted is None:
-            await self._write(
+            await self._fenced.write(
                 "DeleteRepositoryPolicy",
                 repository_object(name),
                 lambda: self._writes.delete_repository_policy(repositoryName=name),
@@ -120,14 +116,14 @@ class EcrRegistry(ImageRegistry):
                 refusals=("RepositoryPolicyNotFoundException",),
             )
         else:
-            await self._write(
+            await self._fenced.write(
                 "SetRepositoryPolicy",
                 repository_object(name),
                 lambda: self._writes.set_repository_policy(repositoryName=name, policyText=wanted),
                 fence,
             )
-        await self._settled(
-            name, lambda: self._reads.access_text(name), lambda seen: ecr_policies.same_policy(seen, wanted)
+        await self._fenced.settled(
+            repository_object(name), lambda: self._reads.access_text(name), lambda seen: same_policy(seen, wanted)
         )
 
     async def retain(self, name: str, *, fence: Fence) -> None:
@@ -150,14 +146,16 @@ class EcrRegistry(ImageRegistry):
         refuse_deployed(f"repository {name}", images)
         if images and not force:
             raise PermanentError(Reason.NOT_EMPTY, f"repository {name} still holds {len(images)} images")
-        await self._write(
+        await self._fenced.write(
             "DeleteRepository",
             repository_object(name),
             lambda: self._writes.delete_repository(repositoryName=name, force=force),
             fence,
             refusals=NO_REPOSITORY,
         )
-        await self._settled(name, lambda: self._reads.repository(name), lambda seen: seen is None)
+        await self._fenced.settled(
+            repository_object(name), lambda: self._reads.repository(name), lambda seen: seen is None
+        )
 
     async def delete_image(self, name: str, tag_or_digest: str, *, fence: Fence) -> bool:
         found = await self._reads.repository(name)
@@ -168,22 +166,39 @@ class EcrRegistry(ImageRegistry):
         if image is None:
             return False
         refuse_deployed(f"image {name}:{tag_or_digest}", [image])
-        answer = await self._write(
+        obj = image_object(name, image.digest)
+        answer = await self._fenced.write(
             "BatchDeleteImage",
-            image_object(name, image.digest),
+            obj,
             # By digest: by tag, ECR would only take the tag off an image that has several.
             lambda: self._writes.batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": image.digest}]),
             fence,
             refusals=NO_REPOSITORY,
         )
         if answer is not None:
-            _check_entries(answer, name, image.digest)
-        await self._settled(name, lambda: self._reads.image(name, image.digest), lambda seen: seen is None)
+            check_entries("BatchDeleteImage", obj, answer, tolerated=GONE)
+        await self._fenced.settled(obj, lambda: self._reads.image(name, image.digest), lambda seen: seen is None)
         return True
+
+    async def mark_deployed(self, name: str, tag_or_digest: str, environment: str, *, fence: Fence) -> Image:
+        found = await self._reads.repository(name)
+        if found is not None:
+            self._check_owner(found[0])
+        image = await self._reads.image(name, tag_or_digest) if found is not None else None
+        if image is None:
+            raise PermanentError(Reason.IMAGE_MISSING, f"{repository_object(name)} has no image {tag_or_digest}")
+        return await self._marks.move(name, image, environment, fence)
+
+    async def unmark_deployed(self, name: str, environment: str, *, fence: Fence) -> bool:
+        found = await self._reads.repository(name)
+        if found is None:
+            return False
+        self._check_owner(found[0])
+        return await self._marks.remove(name, environment, fence)
 
     async def _create(self, spec: RepositorySpec, fence: Fence) -> None:
         """One that exists already is read and checked by the caller: an answer may have been lost, or it is foreign."""
-        await self._write(
+        await self._fenced.write(
             "CreateRepository",
             repository_object(spec.name),
             lambda: self._writes.create_repository(
@@ -201,7 +216,7 @@ class EcrRegistry(ImageRegistry):
 
     async def _bring(self, repository: Repository, arn: str, spec: RepositorySpec, fence: Fence) -> None:
         if repository.scan_on_push != spec.scan_on_push:
-            await self._write(
+            await self._fenced.write(
                 "PutImageScanningConfiguration",
                 repository_object(spec.name),
                 lambda: self._writes.put_image_scanning_configuration(
@@ -210,7 +225,7 @@ class EcrRegistry(ImageRegistry):
                 fence,
             )
         if repository.immutable_tags != spec.immutable_tags:
-            await self._write(
+            await self._fenced.write(
                 "PutImageTagMutability",
                 repository_object(spec.name),
                 lambda: self._writes.put_image_tag_mutability(
@@ -223,56 +238,28 @@ class EcrRegistry(ImageRegistry):
 
     async def _claim(self, repository: Repository, arn: str, fence: Fence, *, changes: bool) -> Repository:
         """Stamp the generation, and before a change the event too, so that older writers see that they are late."""
-        wanted = ecr_tags.content_stamp(fence) if changes else ecr_tags.stamp(fence)
-        tags = ecr_tags.missing(wanted, repository.tags)
-        if not tags:
+        wanted = tags.content_stamp(fence) if changes else tags.stamp(fence)
+        missing = tags.missing(wanted, repository.tags)
+        if not missing:
             return repository
-        await self._tag(repository.name, arn, tags, fence, stamp=True)
-        return await self._until(repository.name, lambda seen: not ecr_tags.missing(tags, seen.tags))
+        await self._tag(repository.name, arn, missing, fence, stamp=True)
+        return await self._until(repository.name, lambda seen: not tags.missing(missing, seen.tags))
 
-    async def _tag(self, name: str, arn: str, tags: Mapping[str, str], fence: Fence, *, stamp: bool) -> None:
-        await self._write(
+    async def _tag(self, name: str, arn: str, wanted: Mapping[str, str], fence: Fence, *, stamp: bool) -> None:
+        await self._fenced.write(
             "TagResource",
             repository_object(name),
-            lambda: self._writes.tag_resource(resourceArn=arn, tags=_tag_list(tags)),
+            lambda: self._writes.tag_resource(resourceArn=arn, tags=_tag_list(wanted)),
             fence,
             stamp=stamp,
         )
 
-    async def _write(
-        self,
-        operation: str,
-        obj: str,
-        request: Callable[[], Awaitable[T]],
-        fence: Fence,
-        *,
-        stamp: bool = False,
-        refusals: Sequence[str] = (),
-    ) -> T | None:
-        """One mutating call, fenced; None when the provider refuses with one of these codes."""
-        allowed_s = await fence.before_write(obj, stamp=stamp)
-        timeout_s = min(allowed_s, self._config.call_timeout_s)
-        return await self._calls.call_unless(operation, obj, request(), timeout_s=timeout_s, refusals=refusals)
-
     async def _until(self, name: str, good: Callable[[Repository], bool]) -> Repository:
         """The repository once it shows a change."""
-
-        def shows(seen: tuple[Repository, str] | None) -> bool:
-            return seen is not None and good(seen[0])
-
-        found = await self._settled(name, lambda: self._reads.repository(name), shows)
-        if found is None:
-            raise TransientError(Reason.UNAVAILABLE, f"{repository_object(name)} is not there any more")
+        found = await self._fenced.shown(
+            repository_object(name), lambda: self._reads.repository(name), lambda seen: good(seen[0])
+        )
         return found[0]
-
-    async def _settled(self, name: str, read: Callable[[], Awaitable[T]], good: Callable[[T], bool]) -> T:
-        """What a read-back finds, once it is as it should be."""
-        for wait_s in _LOOK_AFTER_S:
-            await self._runtime.sleep(wait_s)
-            seen = await read()
-            if good(seen):
-                return seen
-        raise TransientError(Reason.UNAVAILABLE, f"{repository_object(name)} does not show yet what was written to it")
 
     def _own(self, name: str, found: tuple[Repository, str] | None, fence: Fence) -> tuple[Repository, str]:
         """The repository, once it is clear that the fence's holder may write to it."""
@@ -301,27 +288,12 @@ def _mutability(spec: RepositorySpec) -> "ImageTagMutabilityType":
     return "IMMUTABLE" if spec.immutable_tags else "MUTABLE"
 
 
-def _tag_list(tags: Mapping[str, str]) -> "list[TagTypeDef]":
-    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+def _tag_list(wanted: Mapping[str, str]) -> "list[TagTypeDef]":
+    return [{"Key": key, "Value": value} for key, value in sorted(wanted.items())]
 
 
 def _foreign(repository: Repository) -> PermanentError:
     return PermanentError(
         Reason.FOREIGN_OBJECT,
-        f"{repository_object(repository.name)} belongs to {ecr_tags.describe_owner(repository.tags)}; it was left untouched",
+        f"{repository_object(repository.name)} belongs to {tags.describe_owner(repository.tags)}; it was left untouched",
     )
-
-
-def _check_entries(answer: "BatchDeleteImageResponseTypeDef", name: str, digest: str) -> None:
-    """HTTP 200 is not success: every entry of a batch has its own."""
-    for failure in answer.get("failures", []):
-        code = failure.get("failureCode", "Unknown")
-        if code == "ImageNotFound":
-            continue
-        message = (
-            f"ecr BatchDeleteImage on {image_object(name, digest)}: {code}: {failure.get('failureReason', 'no reason')} "
-            f"(request {answer['ResponseMetadata'].get('RequestId')})"
-        )
-        if code == "ImageReferencedByManifestList":
-            raise PermanentError(Reason.IN_USE, message)
-        raise TransientError(Reason.UNAVAILABLE, message)

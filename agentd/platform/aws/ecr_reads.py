@@ -3,10 +3,14 @@
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentd.core import Reason, TransientError
 from agentd.platform.aws.calls import AwsCalls
-from agentd.platform.aws.ecr_tags import Marks
+from agentd.platform.aws.ecr_batches import check_entries
+from agentd.platform.aws.ecr_tags import is_retained
+from agentd.platform.aws.tags import Marks
 from agentd.platform.config import RegistryConfig
 from agentd.platform.registry import Image, RegistryCredentials, Repository
 
@@ -25,6 +29,13 @@ _NO_IMAGE = ("ImageNotFoundException", *NO_REPOSITORY)
 _NO_LIFECYCLE = ("LifecyclePolicyNotFoundException",)
 _NO_ACCESS = ("RepositoryPolicyNotFoundException",)
 _ALL = "ecr:repository/*"
+# Without them ECR may answer with an older kind of manifest, or with one of the manifests of an index.
+_MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
 
 
 def repository_object(name: str) -> str:
@@ -35,6 +46,14 @@ def repository_object(name: str) -> str:
 def image_object(name: str, digest: str) -> str:
     """What fences and errors call an image."""
     return f"ecr:image/{name}@{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an image is made of, byte for byte as it was pushed: its digest is taken over it."""
+
+    text: str
+    media_type: str
 
 
 class EcrReads:
@@ -105,6 +124,24 @@ class EcrReads:
         )
         details = answer["imageDetails"] if answer else []
         return _image(details[0]) if details else None
+
+    async def manifest(self, name: str, digest: str) -> Manifest:
+        """An image's manifest, or a multi-platform image's index. Raises TransientError when the image is gone."""
+        obj = image_object(name, digest)
+        answer = await self._calls.call(
+            "BatchGetImage",
+            obj,
+            self._client.batch_get_image(
+                repositoryName=name, imageIds=[{"imageDigest": digest}], acceptedMediaTypes=_MANIFESTS
+            ),
+            timeout_s=self._config.call_timeout_s,
+        )
+        check_entries("BatchGetImage", obj, answer)
+        for found in answer.get("images", []):
+            text, media_type = found.get("imageManifest"), found.get("imageManifestMediaType")
+            if text is not None and media_type is not None:
+                return Manifest(text, media_type)
+        raise TransientError(Reason.UNAVAILABLE, f"{obj} has no manifest")
 
     async def lifecycle_text(self, name: str) -> str | None:
         """The lifecycle policy; None without one."""
@@ -185,7 +222,7 @@ def _repository(found: "RepositoryTypeDef", tags: Mapping[str, str], owner_id: s
         owner_id=marks.owner_id if marks else None,
         subject=marks.subject if marks else None,
         generation=marks.generation if marks else None,
-        retained=marks.retained if marks else False,
+        retained=marks is not None and is_retained(tags),
         created_at=found.get("createdAt"),
         tags=tags,
     )

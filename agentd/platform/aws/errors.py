@@ -1,7 +1,7 @@
 """From the SDK's exceptions to the agent's own, at the edge. Pure.
 
-Source of the codes: the common errors of the AWS APIs, botocore's list of throttling codes, and the ECR and S3 API
-references.
+Source of the codes: the common errors of the AWS APIs, botocore's list of throttling codes, and the ECR, IAM
+and S3 API references.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ _CODES: Mapping[str, CallCode] = MappingProxyType(
             CallCode.THROTTLED,
         ),
         **dict.fromkeys(
-            ("InternalError", "InternalFailure", "KmsException", "RequestTimeout", "ServerException"),
+            ("InternalError", "InternalFailure", "KmsException", "RequestTimeout", "ServerException", "ServiceFailure"),
             CallCode.UNAVAILABLE,
         ),
         **dict.fromkeys(
@@ -114,6 +114,7 @@ _CODES: Mapping[str, CallCode] = MappingProxyType(
                 "ImageNotFoundException",
                 "LifecyclePolicyNotFoundException",
                 "NoSuchBucket",
+                "NoSuchEntity",
                 "NoSuchKey",
                 "RepositoryNotFoundException",
                 "RepositoryPolicyNotFoundException",
@@ -122,7 +123,13 @@ _CODES: Mapping[str, CallCode] = MappingProxyType(
         ),
         **dict.fromkeys(
             (
+                "ConcurrentModification",
                 "ConflictException",
+                "DeleteConflict",
+                "EntityAlreadyExists",
+                "EntityTemporarilyUnmodifiable",
+                "ImageAlreadyExistsException",
+                "ImageTagAlreadyExistsException",
                 "OperationAborted",
                 "RepositoryAlreadyExistsException",
             ),

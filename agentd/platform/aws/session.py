@@ -12,8 +12,11 @@ from agentd.core import AwsConfig
 from agentd.platform.aws.errors import classify, to_error
 
 if TYPE_CHECKING:
+    from aiobotocore.credentials import AioCredentials
     from types_aiobotocore_ecr import ECRClient
+    from types_aiobotocore_iam import IAMClient
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sts import STSClient
 
 _CONNECT_S = 3.0
 _READ_S = 30.0
@@ -42,12 +45,34 @@ class AwsSession:
         client: ECRClient = await self._client("ecr", retries=retries)
         return client
 
+    async def iam(self, *, retries: bool) -> "IAMClient":
+        """A client for IAM; `retries` by the SDK are for reads alone (I4)."""
+        client: IAMClient = await self._client("iam", retries=retries)
+        return client
+
     async def s3(self) -> "S3Client":
         """A client for S3. Its reads and whole-object writes may be repeated, so the SDK does."""
         client: S3Client = await self._client("s3", retries=True)
         return client
 
-    async def _client(self, service: Literal["ecr", "s3"], *, retries: bool) -> Any:  # noqa: ANN401 - typed by the callers
+    async def eks(self) -> Any:  # noqa: ANN401 - the SDK's types for EKS are not installed; its user declares what it needs
+        """A client for EKS, for reads."""
+        return await self._client("eks", retries=True)
+
+    async def sts(self) -> "STSClient":
+        """A client for STS of its own, for the caller to set up."""
+        client: STSClient = await self._client("sts", retries=True)
+        return client
+
+    async def credentials(self) -> "AioCredentials | None":
+        """What the SDK found to sign with; None when there is nothing. Raises TransientError or PermanentError."""
+        try:
+            found: AioCredentials | None = await self._session.get_credentials()
+        except BotoCoreError as error:
+            raise to_error(classify(error), service="aws", operation="credentials", obj="this machine") from error
+        return found
+
+    async def _client(self, service: Literal["ecr", "eks", "iam", "s3", "sts"], *, retries: bool) -> Any:  # noqa: ANN401 - typed by the callers
         config = AioConfig(
             connect_timeout=_CONNECT_S,
             read_timeout=_READ_S,

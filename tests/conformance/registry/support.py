@@ -1,7 +1,7 @@
 """What the registry's tests share: servers to run against, a fence that remembers, and a customer's hands."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +17,8 @@ from agentd.platform.aws.session import AwsSession
 from agentd.platform.config import RegistryConfig
 from agentd.telemetry import Metrics
 from tests.servers.processes import CREDENTIALS, REGION, run_moto
+
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def new_subject(kind: str = "project") -> Subject:
@@ -73,11 +75,44 @@ class Hands:
                 ],
             }
         )
-        digest = ""
+        return await self._put(repository, manifest, tags)
+
+    async def push_index(self, repository: str, *tags: str) -> str:
+        """Push an image for two platforms; its digest."""
+        platforms = [await self.push(repository, f"{tags[0]}-{platform}") for platform in ("amd64", "arm64")]
+        manifest = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": INDEX,
+                "manifests": [
+                    {
+                        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                        "digest": digest,
+                        "size": 2,
+                        "platform": {"architecture": platform, "os": "linux"},
+                    }
+                    for digest, platform in zip(platforms, ("amd64", "arm64"), strict=True)
+                ],
+            }
+        )
+        return await self._put(repository, manifest, tags)
+
+    async def _put(self, repository: str, manifest: str, tags: Sequence[str]) -> str:
+        digest = f"sha256:{sha256(manifest.encode()).hexdigest()}"
+        media_type = json.loads(manifest)["mediaType"]
         for tag in tags:
-            answer = await self.ecr.put_image(repositoryName=repository, imageManifest=manifest, imageTag=tag)
-            digest = answer["image"]["imageId"]["imageDigest"]
+            await self.ecr.put_image(
+                repositoryName=repository,
+                imageManifest=manifest,
+                imageManifestMediaType=media_type,
+                imageDigest=digest,
+                imageTag=tag,
+            )
         return digest
+
+    async def untag(self, repository: str, tag: str) -> None:
+        """Take one tag off an image."""
+        await self.ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
 
     async def create(self, name: str, **tags: str) -> None:
         """Create a repository by hand."""

@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from agentd.core import LeaseLost, PermanentError, Reason, TransientError
 from agentd.platform import LifecyclePolicy, RepositoryAccess, RepositorySpec
-from agentd.platform.aws.ecr_tags import AGENT, EVENT_ID, GENERATION, MANAGED_BY, OWNER_ID, SUBJECT
 from agentd.platform.aws.session import AwsSession
-from tests.conformance.registry.support import Bench, aws_session, bench, ministack, moto, new_subject
+from agentd.platform.aws.tags import AGENT, EVENT_ID, GENERATION, MANAGED_BY, OWNER_ID, SUBJECT
+from tests.conformance.registry.support import INDEX, Bench, aws_session, bench, ministack, moto, new_subject
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -379,6 +379,114 @@ async def test_an_image_of_a_foreign_repository_is_not_deleted(at: Bench) -> Non
         await at.registry.delete_image(at.name(), "build-1", fence=at.fence(new_subject("build")))
     assert caught.value.reason is Reason.FOREIGN_OBJECT
     assert await at.registry.image(at.name(), "build-1") is not None
+
+
+async def _tags(at: Bench, digest: str) -> set[str]:
+    image = await at.registry.image(at.name(), digest)
+    return set(image.tags) if image is not None else set()
+
+
+async def test_a_mark_is_put_on_moves_along_and_comes_off(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    old, new = [await at.hands.push(at.name(), tag) for tag in ("build-1", "build-2")]
+    fence = at.fence(new_subject("environment"), generation=7)
+    marked = await at.registry.mark_deployed(at.name(), "build-1", "dev", fence=fence)
+    assert marked == await at.registry.image(at.name(), old)
+    assert (marked.digest, marked.deployed_to) == (old, ("dev",))
+    assert fence.asked == [(f"ecr:image/{at.name()}@{old}", False)]
+    await at.registry.mark_deployed(at.name(), new, "dev", fence=fence)
+    assert await _tags(at, old) == {"build-1"}
+    assert await _tags(at, new) == {"build-2", "deployed-to.dev"}
+    assert await at.registry.unmark_deployed(at.name(), "dev", fence=fence) is True
+    assert await _tags(at, new) == {"build-2"}
+
+
+async def test_a_mark_that_is_as_wanted_is_left_alone(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    fence = at.fence(new_subject("environment"))
+    marked = await at.registry.mark_deployed(at.name(), "build-1", "dev", fence=fence)
+    assert marked.deployed_to == ("dev",)
+    assert await at.registry.unmark_deployed(at.name(), "prd", fence=fence) is False
+    assert await at.registry.unmark_deployed(at.name("missing"), "dev", fence=fence) is False
+    assert fence.asked == []
+
+
+async def test_marks_of_several_environments_are_apart(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    await at.hands.push(at.name(), "build-1")
+    new = await at.hands.push(at.name(), "build-2")
+    for environment in ("dev", "prd"):
+        fence = at.fence(new_subject("environment"))
+        await at.registry.mark_deployed(at.name(), "build-1", environment, fence=fence)
+    await at.registry.mark_deployed(at.name(), new, "dev", fence=at.fence(new_subject("environment")))
+    deployed = {image.deployed_to for image in await at.registry.images(at.name())}
+    assert deployed == {("dev",), ("prd",)}
+
+
+async def test_an_image_for_several_platforms_is_marked_as_a_whole(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    digest = await at.hands.push_index(at.name(), "build-1")
+    fence = at.fence(new_subject("environment"))
+    marked = await at.registry.mark_deployed(at.name(), "build-1", "dev", fence=fence)
+    assert (marked.digest, marked.deployed_to, marked.media_type) == (digest, ("dev",), INDEX)
+    assert len(await at.registry.images(at.name())) == 3
+    await at.registry.unmark_deployed(at.name(), "dev", fence=fence)
+    assert await _tags(at, digest) == {"build-1"}
+
+
+async def test_an_image_without_another_tag_outlives_its_marks(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    digest = await at.hands.push(at.name(), "build-1", "deployed-to.dev", "deployed-to.prd")
+    await at.hands.untag(at.name(), "build-1")
+    fence = at.fence(new_subject("environment"))
+    assert await at.registry.unmark_deployed(at.name(), "dev", fence=fence) is True
+    kept = f"kept.{digest.removeprefix('sha256:')}"
+    assert await _tags(at, digest) == {kept, "deployed-to.prd"}
+    await at.registry.unmark_deployed(at.name(), "prd", fence=fence)
+    assert await _tags(at, digest) == {kept}
+
+
+async def test_what_is_not_there_cannot_be_marked(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    digest = await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    fence = at.fence(new_subject("environment"))
+    for name, image in ((at.name(), "build-2"), (at.name(), f"sha256:{'1' * 64}"), (at.name("missing"), "build-1")):
+        with pytest.raises(PermanentError, match=image) as caught:
+            await at.registry.mark_deployed(name, image, "dev", fence=fence)
+        assert caught.value.reason is Reason.IMAGE_MISSING
+    assert await _tags(at, digest) == {"build-1", "deployed-to.dev"}
+    assert fence.asked == []
+
+
+async def test_images_of_a_foreign_repository_are_not_marked(at: Bench) -> None:
+    await at.hands.create(at.name())
+    digest = await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    fence = at.fence(new_subject("environment"))
+    for refused in (
+        at.registry.mark_deployed(at.name(), "build-1", "prd", fence=fence),
+        at.registry.unmark_deployed(at.name(), "dev", fence=fence),
+    ):
+        with pytest.raises(PermanentError, match="nobody known") as caught:
+            await refused
+        assert caught.value.reason is Reason.FOREIGN_OBJECT
+    assert await _tags(at, digest) == {"build-1", "deployed-to.dev"}
+    assert fence.asked == []
+
+
+async def test_a_lost_lease_moves_no_mark(at: Bench) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    old = await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    await at.hands.push(at.name(), "build-2")
+    fence = at.fence(new_subject("environment"))
+    fence.lost = True
+    for late in (
+        at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence),
+        at.registry.unmark_deployed(at.name(), "dev", fence=fence),
+    ):
+        with pytest.raises(LeaseLost):
+            await late
+    assert await _tags(at, old) == {"build-1", "deployed-to.dev"}
 
 
 async def test_credentials_are_for_the_registry_and_keep_their_secret(at: Bench) -> None:

@@ -188,6 +188,65 @@ async def test_an_image_that_went_meanwhile_is_as_good_as_deleted(at: Bench, clo
     assert fence.changed
 
 
+@pytest.mark.parametrize(
+    ("kind", "operation"),
+    [
+        (FaultKind.DROP_BEFORE, "BatchDeleteImage"),
+        (FaultKind.DROP_AFTER, "BatchDeleteImage"),
+        (FaultKind.DROP_BEFORE, "PutImage"),
+        (FaultKind.DROP_AFTER, "PutImage"),
+    ],
+)
+async def test_a_mark_whose_move_broke_off_is_moved_by_the_next_attempt(
+    at: Bench, cloud: EmbeddedCloud, kind: FaultKind, operation: str
+) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    old = await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    new = await at.hands.push(at.name(), "build-2")
+    await cloud.reset_calls()
+    await cloud.inject(Fault(kind=kind, operation=operation))
+    fence = at.fence(new_subject("environment"))
+    with pytest.raises(TransientError, match=f"ecr {operation} on ecr:image/"):
+        await at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence)
+    marked = await at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence)
+    assert (marked.digest, set(marked.tags)) == (new, {"build-2", "deployed-to.dev"})
+    left = await at.registry.image(at.name(), old)
+    assert left is not None
+    assert left.tags == ("build-1",)
+    effects = 2 if kind is FaultKind.DROP_AFTER else 3
+    assert sum((await _writes(cloud)).values()) == len(fence.asked) == effects
+
+
+async def test_a_mark_stays_while_the_new_image_cannot_be_read(at: Bench, cloud: EmbeddedCloud) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    old = await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    await at.hands.push(at.name(), "build-2")
+    failure = {"imageId": {"imageTag": "build-2"}, "failureCode": "KmsError", "failureReason": "no key"}
+    body = json.dumps({"images": [], "failures": [failure]})
+    await cloud.inject(Fault(kind=FaultKind.ANSWER, operation="BatchGetImage", body=body))
+    fence = at.fence(new_subject("environment"))
+    with pytest.raises(TransientError, match=r"BatchGetImage.*KmsError: no key"):
+        await at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence)
+    left = await at.registry.image(at.name(), old)
+    assert left is not None
+    assert left.deployed_to == ("dev",)
+    assert fence.asked == []
+
+
+async def test_a_mark_that_another_image_has_meanwhile_is_a_passing_fault(at: Bench, cloud: EmbeddedCloud) -> None:
+    await at.registry.ensure(RepositorySpec(at.name()), fence=at.fence())
+    await at.hands.push(at.name(), "build-1", "deployed-to.dev")
+    await at.hands.push(at.name(), "build-2")
+    fence = at.fence(new_subject("environment"))
+    await cloud.inject(
+        Fault(kind=FaultKind.ERROR, operation="DescribeImages", contains="deployed-to", code="ImageNotFoundException")
+    )
+    with pytest.raises(TransientError, match="does not show yet"):
+        await at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence)
+    marked = await at.registry.mark_deployed(at.name(), "build-2", "dev", fence=fence)
+    assert marked.deployed_to == ("dev",)
+
+
 async def test_calls_are_measured_with_codes_of_a_closed_set(at: Bench, cloud: EmbeddedCloud) -> None:
     await cloud.inject(Fault(kind=FaultKind.ERROR, operation="CreateRepository", code="ThrottlingException"))
     fence = at.fence()

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentd.platform import DEPLOYED_TAG_PREFIX, LifecyclePolicy, RepositoryAccess
-from agentd.platform.aws.ecr_policies import access_text, lifecycle_text, same_policy
+from agentd.platform.aws.ecr_policies import access_text, lifecycle_text
+from agentd.platform.aws.policies import same_policy
 
 
 def _expired(policy: str, images: list[tuple[str, ...]], untagged_age_days: int = 100) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentd.platform import LifecyclePolicy, RepositoryAccess
-from agentd.platform.config import ArtifactsConfig, RegistryConfig
+from agentd.platform.config import ArtifactsConfig, IdentitiesConfig, OidcProvider, RegistryConfig
 
 
 def test_handlers_get_names_and_specs() -> None:
@@ -34,3 +34,52 @@ def test_artifacts_are_in_one_place() -> None:
         with pytest.raises(ValidationError, match="prefix"):
             ArtifactsConfig(prefix=prefix)
     assert ArtifactsConfig(bucket="bucket", prefix="a").prefix == "a"
+
+
+_ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/1234"
+_PROVIDER_ARN = f"arn:aws:iam::111122223333:oidc-provider/{_ISSUER}"
+
+
+@pytest.mark.parametrize("url", [f"https://{_ISSUER}", f"https://{_ISSUER}/"])
+def test_identities_of_aws_know_the_clusters_issuer(url: str) -> None:
+    config = IdentitiesConfig(provider="aws", oidc_issuer_url=url, oidc_provider_arn=_PROVIDER_ARN)
+    assert config.oidc_provider() == OidcProvider(_ISSUER, _PROVIDER_ARN)
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_other_partitions_have_the_same_settings(partition: str) -> None:
+    config = IdentitiesConfig(
+        provider="aws",
+        oidc_issuer_url=f"https://{_ISSUER}",
+        oidc_provider_arn=_PROVIDER_ARN.replace("arn:aws:", f"arn:{partition}:"),
+        permissions_boundary=f"arn:{partition}:iam::111122223333:policy/team/boundary",
+        policies=(f"arn:{partition}:iam::aws:policy/ReadOnlyAccess",),
+    )
+    assert config.oidc_provider().arn.startswith(f"arn:{partition}:")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "needs oidc_issuer_url and oidc_provider_arn"),
+        ({"oidc_issuer_url": f"https://{_ISSUER}"}, "needs oidc_issuer_url and oidc_provider_arn"),
+        ({"oidc_issuer_url": "https://other.example.com", "oidc_provider_arn": _PROVIDER_ARN}, "must end in"),
+        ({"oidc_issuer_url": f"http://{_ISSUER}", "oidc_provider_arn": _PROVIDER_ARN}, "oidc_issuer_url"),
+        ({"oidc_provider_arn": "arn:aws:iam::1:oidc-provider/x"}, "oidc_provider_arn"),
+        ({"path": "conveyor"}, "path"),
+        ({"path": "/conveyor"}, "path"),
+        ({"role_prefix": "a/"}, "role_prefix"),
+        ({"permissions_boundary": "arn:aws:iam::111122223333:role/x"}, "permissions_boundary"),
+        ({"policies": ["ReadOnlyAccess"]}, "policies"),
+        ({"max_session_s": 60}, "max_session_s"),
+    ],
+)
+def test_settings_of_identities_that_aws_would_refuse_are_refused_at_start(
+    settings: dict[str, object], named: str
+) -> None:
+    with pytest.raises(ValidationError, match=named):
+        IdentitiesConfig.model_validate({"provider": "aws", **settings})
+
+
+def test_without_a_provider_identities_need_nothing() -> None:
+    assert IdentitiesConfig().provider == "none"

@@ -1,0 +1,29 @@
+"""No identities: a cluster without a cloud account, or one whose operator gives workloads what they need."""
+
+from collections.abc import Mapping, Sequence
+
+from agentd.core import Fence
+from agentd.platform.identities import Identities, Identity, IdentitySpec
+
+
+class NoIdentities(Identities):
+    """Nothing is made, nothing is found, nothing is in the way of a delete.
+
+    An identity that a user names, such as a role of AWS, comes to nothing: there is no annotation by which a pod could
+    become it here. The pod then runs as whatever its node is.
+    """
+
+    async def get(self, name: str) -> Identity | None:
+        return None
+
+    async def identities(self) -> Sequence[Identity]:
+        return []
+
+    async def ensure(self, spec: IdentitySpec, *, fence: Fence) -> Identity | None:
+        return None
+
+    async def delete(self, name: str, *, fence: Fence) -> None:
+        return None
+
+    def annotations(self, identity_id: str) -> Mapping[str, str]:
+        return {}
