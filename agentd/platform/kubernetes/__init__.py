@@ -1,0 +1,7 @@
+"""The cluster port on the Kubernetes API. This package alone knows the client library."""
+
+from agentd.platform.kubernetes.cluster import KubernetesCluster
+from agentd.platform.kubernetes.connection import Connection
+from agentd.platform.kubernetes.opening import choose_access
+
+__all__ = ["Connection", "KubernetesCluster", "choose_access"]
