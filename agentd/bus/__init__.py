@@ -5,6 +5,7 @@ from agentd.bus.config import BusConfig
 from agentd.bus.consumer import Consumer
 from agentd.bus.deadletters import DeadLetterEntry, DeadLetters, RedriveResult
 from agentd.bus.deliveries import DrainSummary, Handle
+from agentd.bus.facts import QueueFacts
 from agentd.bus.intake import Intake
 from agentd.bus.protocol import (
     Done,
@@ -18,7 +19,7 @@ from agentd.bus.protocol import (
     ReceiptLost,
     Received,
 )
-from agentd.bus.sqs import SqsQueue
+from agentd.bus.sqs import SqsQueue, region_of
 from agentd.bus.table import DeliveryTable
 
 __all__ = [
@@ -38,9 +39,11 @@ __all__ = [
     "Outgoing",
     "Queue",
     "QueueDepth",
+    "QueueFacts",
     "QueueLimits",
     "ReceiptLost",
     "Received",
     "RedriveResult",
     "SqsQueue",
+    "region_of",
 ]

@@ -13,6 +13,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from agentd.bus.facts import QueueFacts, facts_of
 from agentd.bus.protocol import (
     Done,
     EntryFailed,
@@ -210,6 +211,10 @@ class SqsQueue:
             delayed=int(attributes.get("ApproximateNumberOfMessagesDelayed", 0)),
         )
 
+    async def facts(self) -> QueueFacts:
+        """How the queue is set up, and roughly what is on it."""
+        return facts_of(self.url, await self._attributes())
+
     @property
     def _client(self) -> "SQSClient":
         if self._client_or_none is None:
@@ -228,7 +233,7 @@ class SqsQueue:
             client: SQSClient = await self._stack.enter_async_context(
                 self._session.create_client(
                     "sqs",
-                    region_name=self._aws.region or _region_of(self.url),
+                    region_name=self._aws.region or region_of(self.url),
                     endpoint_url=self._aws.endpoint_url,
                     config=config,
                 )
@@ -291,7 +296,7 @@ class SqsQueue:
             raise call_error(error, operation=operation, queue=self._name) from error
 
 
-def _region_of(url: str) -> str | None:
+def region_of(url: str) -> str | None:
     """The region that the queue's own URL names, if it is one of AWS."""
     found = _REGION_IN_URL.match(url)
     return (found.group(1) or found.group(2)) if found else None

@@ -9,6 +9,7 @@ from agentd.cli.config import config
 from agentd.cli.demo import demo
 from agentd.cli.dev import dev
 from agentd.cli.dlq import dlq
+from agentd.cli.doctor import doctor
 from agentd.cli.explain import explain
 from agentd.cli.run import run
 from agentd.cli.schema import schema
@@ -34,10 +35,11 @@ def main(config: Path | None) -> None:
     \b
     Try it on this machine:     agentd demo
     Keep the same stack up:     agentd dev
+    Look before you start it:   agentd doctor
     Run the daemon:             agentd run
     See what became of one:     agentd explain EVENT
     """
 
 
-for command in (run, dev, demo, send, explain, status, dlq, schema, config):
+for command in (run, dev, demo, send, explain, status, doctor, dlq, schema, config):
     main.add_command(command)

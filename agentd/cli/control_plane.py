@@ -11,10 +11,14 @@ from uuid import uuid4
 
 from agentd.bus import Done, Outgoing, SqsQueue
 from agentd.cli.stack import CLUSTER_ID, TENANT_ID, Stack, StackError, open_queues
-from agentd.core import Runtime, Subject
+from agentd.core import Runtime, Subject, TransientError
 from agentd.events import EventData, encode
+from agentd.telemetry import get_logger
+
+log = get_logger("cli")
 
 Json = dict[str, Any]  # a CloudEvent as it travels
+_PAUSE_S = 0.5  # after a call that failed
 
 
 @dataclass(slots=True)
@@ -23,6 +27,7 @@ class ControlPlane:
 
     commands: SqsQueue
     reports: SqsQueue
+    runtime: Runtime
     outcomes: list[Json] = field(default_factory=list)
     progress: list[Json] = field(default_factory=list)
     heartbeats: int = 0
@@ -61,14 +66,21 @@ class ControlPlane:
     async def collect(self) -> None:
         """Read reports for ever."""
         while True:
-            messages = await self.reports.receive(10, wait_s=1, visibility_s=30)
-            if not messages:
-                continue
-            async with self._news:
-                for message in messages:
-                    self._file(json.loads(message.body))
-                self._news.notify_all()
-            await self.reports.delete([message.receipt for message in messages])
+            try:
+                await self._take()
+            except TransientError as error:
+                log.warning("reports.not_taken", error=error.message)
+                await self.runtime.sleep(_PAUSE_S)
+
+    async def _take(self) -> None:
+        messages = await self.reports.receive(10, wait_s=1, visibility_s=30)
+        if not messages:
+            return
+        async with self._news:
+            for message in messages:
+                self._file(json.loads(message.body))
+            self._news.notify_all()
+        await self.reports.delete([message.receipt for message in messages])
 
     def _file(self, report: Json) -> None:
         match report["type"]:
@@ -86,7 +98,7 @@ async def control_plane(stack: Stack, runtime: Runtime) -> AsyncIterator[Control
     commands = SqsQueue(stack.commands_url, name="commands", aws=stack.aws, runtime=runtime)
     reports = SqsQueue(stack.reports_url, name="reports", aws=stack.aws, runtime=runtime)
     async with open_queues(commands, reports), asyncio.TaskGroup() as group:
-        plane = ControlPlane(commands, reports)
+        plane = ControlPlane(commands, reports, runtime)
         collecting = runtime.spawn(group, plane.collect(), "collect-reports")
         yield plane
         collecting.cancel()

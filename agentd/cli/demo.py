@@ -14,15 +14,14 @@ from rich.live import Live
 from rich.table import Table
 
 from agentd import dispatch
+from agentd.cli.answers import ask
 from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.explain import show
 from agentd.cli.output import cell, print_table
-from agentd.cli.stack import DaemonProcess, Stack, start_stack
-from agentd.cli.story import Act, Expected, Stage, Telling, story
+from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.cli.story import Act, Expected, Stage, Telling, open_ledger, story
 from agentd.core import Runtime, system_runtime
-from agentd.ledger import LedgerConfig
-from agentd.ledger.sqlite import SqliteLedger
 
 Json = dict[str, Any]  # a CloudEvent as it travels
 
@@ -33,6 +32,8 @@ _METRICS_SHOWN = (
     "agentd_acks_total",
     "agentd_reports_sent_total",
 )
+# Name, generation and power of what there must be in the end.
+_NAMESPACES = [("dev", "6", "awake"), ("taken", "-", "-")]
 _COLUMNS = ("event", "outcome", "changed", "epoch", "attempts", "seconds", "reason", "")
 
 
@@ -89,24 +90,33 @@ class Teller:
         self.told = {telling: Told(telling) for act in acts for telling in act.tellings}
 
     async def tell(self, on_news: OnNews) -> None:
-        """Act by act; `on_news` is called with every line whose report has come. TimeoutError: one did not come."""
+        """Act by act; `on_news` is called with every line whose report has come. StackError: one did not come."""
         for act in self._acts:
             started = time.monotonic()
             if act.prepare is not None:
                 await act.prepare(self._stage)
             async with asyncio.TaskGroup() as group:
                 for telling in act.tellings:
+                    if telling.before is not None:
+                        await telling.before(self._stage)
                     self._sent.add(telling)
                     if act.sends:
                         await self._plane.send(telling.body)
                     group.create_task(self._wait(telling, started, on_news), name=telling.title)
+                if act.meanwhile is not None:
+                    await act.meanwhile(self._stage)
 
     def doing(self, told: Told) -> str:
         """What the daemon says that it is doing about an event that has been sent."""
         return self._plane.doing(told.telling.event_id) if told.telling in self._sent else ""
 
     async def _wait(self, telling: Telling, started: float, on_news: OnNews) -> None:
-        report = await self._plane.report(telling.event_id, epoch=telling.expected.epoch, count=telling.count)
+        try:
+            report = await self._plane.report(telling.event_id, epoch=telling.expected.epoch, count=telling.count)
+        except TimeoutError:
+            raise StackError(
+                f"{telling.title}: no report has come; `agentd explain {telling.event_id}` may say why"
+            ) from None
         told = Told(telling, report, time.monotonic() - started)
         self.told[telling] = told
         on_news(told)
@@ -124,8 +134,9 @@ class Teller:
 async def demo(folder: Path) -> None:
     """Run the main job on this machine and show it.
 
-    An emulated cloud comes up in a child process, the daemon in another; a story of events goes through the queue, the
-    reports come back, and every one is held against what it must say. Ends non-zero if anything differs.
+    An emulated cloud and a Kubernetes API server come up in child processes, the daemon in another; a story of events goes
+    through the queue, the reports come back, and every one is held against what it must say. Ends non-zero if anything
+    differs.
     """
     shutil.rmtree(folder, ignore_errors=True)
     runtime = system_runtime()
@@ -140,7 +151,7 @@ async def demo(folder: Path) -> None:
 async def _play(stack: Stack, runtime: Runtime) -> Sequence[str]:
     """Play the story; what went wrong."""
     daemon = DaemonProcess(stack.environment(), log=stack.folder / "agentd.log")
-    click.echo(f"cloud at {stack.cloud.endpoint_url}, daemon starting")
+    click.echo(f"cloud at {stack.cloud.endpoint_url}, cluster at {stack.cluster_url}, daemon starting")
     await daemon.start()
     try:
         async with control_plane(stack, runtime) as plane:
@@ -148,6 +159,7 @@ async def _play(stack: Stack, runtime: Runtime) -> Sequence[str]:
             await _show_live(teller)
             wrong = [f"{told.telling.title}: {told.found}" for told in teller.told.values() if not told.right]
             wrong += await _show_world(stack, runtime, daemon)
+            wrong += await _show_proxy(daemon)
             wrong += await _show_repetition(stack, plane, teller)
     finally:
         code = await daemon.stop()
@@ -176,8 +188,12 @@ def _table(teller: Teller) -> Table:
 
 async def _show_world(stack: Stack, runtime: Runtime, daemon: DaemonProcess) -> Sequence[str]:
     """What exists now, some metrics, one explanation; what is wrong with it."""
-    repositories = await Stage(stack, runtime).repositories()
+    stage = Stage(stack, runtime)
+    repositories, namespaces = await stage.repositories(), await stage.namespaces()
     print_table(("repository", "subject", "generation", "images"), repositories, title="\nin the registry")
+    print_table(
+        ("namespace", "environment", "generation", "power", "phase", "objects"), namespaces, title="\nin the cluster"
+    )
     _, text = await daemon.get("/metrics")
     lines = [line for line in text.splitlines() if line.startswith(_METRICS_SHOWN)]
     click.echo("\nsome metrics, as scraped")
@@ -189,22 +205,38 @@ async def _show_world(stack: Stack, runtime: Runtime, daemon: DaemonProcess) -> 
         str(row[0]).rsplit("/", maxsplit=2)[-2] + "/" + str(row[0]).rsplit("/", maxsplit=1)[-1] for row in repositories
     }
     wanted = {"project/alpha", "project/beta", "project/gamma", "project/delta", "package/tools"}
-    return [] if found == wanted else [f"the registry holds {sorted(found)}, expected {sorted(wanted)}"]
+    wrong = [] if found == wanted else [f"the registry holds {sorted(found)}, expected {sorted(wanted)}"]
+    there = [(row[0], row[2], row[3]) for row in namespaces]
+    if there != _NAMESPACES:
+        wrong.append(f"the cluster holds {there}, expected {_NAMESPACES}")
+    return wrong
+
+
+async def _show_proxy(daemon: DaemonProcess) -> Sequence[str]:
+    """What the proxy answers; what is wrong with it."""
+    answers = await ask(daemon.proxy_port, Stage.event_of("deploy dev 3"))
+    click.echo("\nanswers from the proxy")
+    click.echo(f"  agent    {answers.version}")
+    click.echo(f"  cluster  {answers.cluster}")
+    for verdict in answers.verdicts:
+        click.echo(f"  deploy dev 3  {verdict}")
+    print_table(
+        ("environment", "state", "project", "build", "image"), answers.deployments, title="\nand what is deployed"
+    )
+    found = {(environment, project) for environment, _, project, _, _ in answers.deployments}
+    wanted = {("dev", "alpha"), ("dev", "gamma")}
+    return [] if found == wanted else [f"the proxy tells of {sorted(found)}, expected {sorted(wanted)}"]
 
 
 async def _explain(stack: Stack, runtime: Runtime, event_id: str) -> None:
-    config = LedgerConfig(path=stack.folder / "ledger.db")
-    ledger = await SqliteLedger.open(config, observe=lambda _operation, _result, _seconds: None, read_only=True)
-    try:
+    async with open_ledger(stack) as ledger:
         for explanation in await dispatch.explain(ledger, event_id, now=runtime.now()):
             show(explanation)
-    finally:
-        await ledger.close()
 
 
 async def _show_repetition(stack: Stack, plane: ControlPlane, teller: Teller) -> Sequence[str]:
-    """Send every valid event once more: the same reports again, and not one write to the registry."""
-    await stack.cloud.reset_calls()
+    """Send every valid event once more: the same reports again, and not one write to registry or cluster."""
+    await stack.reset_calls()
     known = {report["id"] for report in plane.outcomes}
     last = {
         told.telling.event_id: told
@@ -218,7 +250,7 @@ async def _show_repetition(stack: Stack, plane: ControlPlane, teller: Teller) ->
         await plane.report(event_id, epoch=told.telling.expected.epoch, count=before[event_id] + 1)
         for event_id, told in last.items()
     ]
-    writes = stack.cloud.writes(await stack.cloud.calls(), service="ecr")
-    click.echo(f"the story once more: {len(reports)} events, {sum(writes.values())} writes to the registry")
+    writes = await stack.writes()
+    click.echo(f"\nthe story once more: {len(reports)} events, {sum(writes.values())} writes to registry and cluster")
     wrong = [f"a repeated event made a new report: {report['data']}" for report in reports if report["id"] not in known]
-    return wrong + ([f"a repeated story wrote to the registry: {dict(writes)}"] if writes else [])
+    return wrong + ([f"a repeated story wrote to registry or cluster: {dict(writes)}"] if writes else [])

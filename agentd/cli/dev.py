@@ -12,7 +12,7 @@ from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import event
 from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
 from agentd.core import system_runtime
-from agentd.events import ProjectCreate
+from agentd.events import EnvironmentCreate, ProjectCreate
 
 
 @click.command()
@@ -64,10 +64,14 @@ def _forget(folder: Path) -> None:
 
 def _write_files(stack: Stack, daemon: DaemonProcess) -> None:
     project = ProjectCreate(project_id=system_runtime().new_id(), project_name="example")
-    (stack.folder / "event.json").write_text(event(project, 1) + "\n")
+    environment = EnvironmentCreate(environment_id=system_runtime().new_id(), environment_name="example")
+    (stack.folder / "project.json").write_text(event(project, 1) + "\n")
+    (stack.folder / "environment.json").write_text(event(environment, 1) + "\n")
     variables: Mapping[str, str] = {
         **stack.environment(),
         "AGENTD_TELEMETRY__HTTP_PORT": daemon.http_url.rsplit(":", 1)[1],
+        "AGENTD_PROXY__LISTEN_PORT": str(daemon.proxy_port),
+        "KUBECONFIG": str(stack.kubeconfig.resolve()),
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     (stack.folder / "env").write_text("\n".join(lines) + "\n")
@@ -75,15 +79,24 @@ def _write_files(stack: Stack, daemon: DaemonProcess) -> None:
 
 def _commands(stack: Stack, daemon: DaemonProcess) -> str:
     folder = shlex.quote(str(stack.folder))
+    proxy = f"127.0.0.1:{daemon.proxy_port}"
     return f"""
-The cloud is at {stack.cloud.endpoint_url}, the daemon at {daemon.http_url}. In another terminal:
+The cloud is at {stack.cloud.endpoint_url}, the cluster at {stack.cluster_url},
+the daemon at {daemon.http_url} and its proxy at {proxy}. In another terminal:
 
   . {folder}/env                              # points every command below at this stack
-  agentd send {folder}/event.json             # create a project
-  agentd explain "$(python3 -c 'import json; print(json.load(open("{stack.folder}/event.json"))["id"])')"
+  agentd doctor                               # can this installation do its job?
+  agentd send {folder}/project.json           # create a project
+  agentd send {folder}/environment.json       # create an environment
+  agentd explain "$(python3 -c 'import json; print(json.load(open("{stack.folder}/environment.json"))["id"])')"
   agentd status
   agentd dlq list
   curl {daemon.http_url}/metrics
+  kubectl get namespaces --show-labels
+  kubectl --namespace example get resourcequotas,limitranges,networkpolicies,serviceaccounts,roles,rolebindings
+  grpcurl -plaintext {proxy} list
+  grpcurl -plaintext {proxy} conveyor.proxy.v1.Environments/List
+  grpcurl -plaintext -d '{{"name": "environment/..."}}' {proxy} conveyor.proxy.v1.Agent/Explain
 
 (.venv/bin/agentd, if it is not on the path.) Ctrl-C ends it all.
 """

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from agentd.cli import permissions
 from agentd.cli.common import Unusable, load_settings
 from agentd.cli.output import output_option, print_json, print_table
 from agentd.dispatch import load_handlers
 from agentd.events.schema import asyncapi, json_schemas, write_all
-from agentd.platform.config import RegistryConfig
 
 
 @click.command()
@@ -18,7 +18,11 @@ from agentd.platform.config import RegistryConfig
 )
 @output_option
 def schema(what: str, write: Path | None, output: str) -> None:
-    """Print the JSON Schemas of all events, the AsyncAPI document, or the permissions that the handlers need."""
+    """Print the JSON Schemas of all events, the AsyncAPI document, or the permissions that the agent needs.
+
+    Permissions are those that the handlers declare, by event, and those of the agent itself (agentd). `agentd doctor
+    --only permissions` says which of them are granted.
+    """
     if write is not None:
         write_all(write)
         click.echo(f"written to {write}")
@@ -33,23 +37,21 @@ def schema(what: str, write: Path | None, output: str) -> None:
 
 
 def _permissions(output: str) -> None:
-    registry = _registry()
-    needed = [
-        (event_type, permission.service, permission.action, permission.resource.format(registry=registry))
-        for event_type, handler in sorted(load_handlers().items())
-        for permission in sorted(handler.permissions)
-        if registry.kms_key is not None or "{registry.kms_key}" not in permission.resource
+    rows = [
+        (need.event, need.permission.service, need.permission.action, need.permission.resource) for need in _needs()
     ]
     columns = ("event", "service", "action", "resource")
     if output == "json":
-        print_json([dict(zip(columns, row, strict=True)) for row in needed])
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        print_table(columns, needed)
+        print_table(columns, rows)
 
 
-def _registry() -> RegistryConfig:
-    """The registry's settings in force; their defaults where the rest is not set up yet."""
+def _needs() -> tuple[permissions.Need, ...]:
+    """With the settings in force; with their defaults, and the handlers alone, where the rest is not set up yet."""
+    handlers = load_handlers()
     try:
-        return load_settings(click.get_current_context()).settings.registry
+        settings = load_settings(click.get_current_context()).settings
     except Unusable:
-        return RegistryConfig()
+        return permissions.of_handlers(handlers, permissions.default_groups())
+    return permissions.needs(settings, handlers)

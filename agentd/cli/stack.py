@@ -1,4 +1,4 @@
-"""Everything that the daemon needs, on this machine: the emulated cloud, its queues, and the daemon as a process."""
+"""Everything that the daemon needs, on this machine: a cloud with its queues, a cluster, and the daemon as a process."""
 
 import asyncio
 import os
@@ -16,8 +16,10 @@ import aiohttp
 from aiobotocore.session import AioSession
 
 from agentd.bus import SqsQueue
+from agentd.cli.cluster_owner import cluster_owner
 from agentd.core import AwsConfig
-from agentd.embedded import EmbeddedCloud
+from agentd.embedded import EmbeddedCloud, EmbeddedKubernetes
+from agentd.platform.config import ClusterConfig
 
 TENANT_ID = "7e0a0000-0000-4000-8000-000000000001"
 CLUSTER_ID = "c1050000-0000-4000-8000-000000000001"
@@ -31,18 +33,37 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running cloud with the three queues, and what a daemon must know of them."""
+    """A running cloud with the three queues, a cluster, and what a daemon must know of them.
+
+    `kubernetes` is None when the cluster is not the embedded one.
+    """
 
     cloud: EmbeddedCloud
+    kubernetes: EmbeddedKubernetes | None
     folder: Path
+    kubeconfig: Path
+    aws: AwsConfig
     commands_url: str
     dead_letters_url: str
     reports_url: str
 
     @property
-    def aws(self) -> AwsConfig:
-        """Where the cloud is."""
-        return AwsConfig(region=self.cloud.region, endpoint_url=self.cloud.endpoint_url)
+    def cluster_url(self) -> str:
+        """Where the cluster is, as far as is known."""
+        return self.kubernetes.url if self.kubernetes else str(self.kubeconfig)
+
+    async def reset_calls(self) -> None:
+        """Count calls from nought again."""
+        await self.cloud.reset_calls()
+        if self.kubernetes is not None:
+            await self.kubernetes.reset_calls()
+
+    async def writes(self) -> Mapping[tuple[str, str], int]:
+        """Calls since then that change something, but for those that belong to receiving and reporting."""
+        counted = dict(self.cloud.writes(await self.cloud.calls()))
+        if self.kubernetes is not None:
+            counted |= self.kubernetes.writes(await self.kubernetes.calls())
+        return {call: number for call, number in counted.items() if call[0] != "sqs"}
 
     def environment(self, **settings: str) -> Mapping[str, str]:
         """Environment of a daemon or command that works on this stack; `settings` are further `AGENTD_*` variables."""
@@ -51,31 +72,52 @@ class Stack:
             "AGENTD_TENANT_ID": TENANT_ID,
             "AGENTD_CLUSTER_ID": CLUSTER_ID,
             "AGENTD_AWS__REGION": self.cloud.region,
-            "AGENTD_AWS__ENDPOINT_URL": self.cloud.endpoint_url,
+            **({"AGENTD_AWS__ENDPOINT_URL": self.aws.endpoint_url} if self.aws.endpoint_url else {}),
+            "AGENTD_CLUSTER__ACCESS": "kubeconfig",
+            "AGENTD_CLUSTER__KUBECONFIG": str(self.kubeconfig),
             "AGENTD_COMMANDS__QUEUE_URL": self.commands_url,
             "AGENTD_REPORTS_QUEUE_URL": self.reports_url,
             "AGENTD_LEDGER__PATH": str(self.folder / "ledger.db"),
             # Polls cost nothing here, and a drain waits for the open ones.
             "AGENTD_BUS__WAIT_S": "1",
+            "AGENTD_CLUSTER__DELETE_WAIT_S": "0.5",
             **settings,
         }
 
 
 @asynccontextmanager
 async def start_stack(
-    folder: Path, *, fifo: bool = False, visibility_s: int = 30, port: int | None = None
+    folder: Path,
+    *,
+    fifo: bool = False,
+    visibility_s: int = 30,
+    port: int | None = None,
+    kubeconfig: Path | None = None,
+    sqs_endpoint_url: str | None = None,
 ) -> AsyncIterator[Stack]:
-    """Start the cloud (on a free port unless given) and make its queues.
+    """Start the cloud (on a free port unless given) and a cluster, and make the queues.
 
-    Everything is gone when the block ends but the files in the folder.
+    With a kubeconfig that cluster is used; with an endpoint that server's queues. Everything is gone when the block ends
+    but the files in the folder.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with EmbeddedCloud.start(port=port, log=folder / "cloud.log") as cloud:
+    async with AsyncExitStack() as parts:
+        cloud = await parts.enter_async_context(EmbeddedCloud.start(port=port, log=folder / "cloud.log"))
         os.environ.update(cloud.environment)
-        suffix = ".fifo" if fifo else ""
         aws = AwsConfig(region=cloud.region, endpoint_url=cloud.endpoint_url)
-        urls = await _make_queues(aws, suffix=suffix, visibility_s=visibility_s)
-        yield Stack(cloud, folder, *urls)
+        if sqs_endpoint_url is not None:
+            # The SDK's own way to name another endpoint for one service.
+            os.environ["AWS_ENDPOINT_URL_SQS"] = sqs_endpoint_url
+            parts.callback(os.environ.pop, "AWS_ENDPOINT_URL_SQS")
+            aws = AwsConfig(region=cloud.region)
+        urls = await _make_queues(aws, suffix=".fifo" if fifo else "", visibility_s=visibility_s)
+        kubernetes = None
+        if kubeconfig is None:
+            kubernetes = await parts.enter_async_context(EmbeddedKubernetes.start(log=folder / "cluster.log"))
+            kubeconfig = await asyncio.to_thread(kubernetes.kubeconfig, folder / "kubeconfig")
+        async with cluster_owner(kubeconfig) as owner:
+            await owner.make_namespace(ClusterConfig().system_namespace)  # as an installation does
+        yield Stack(cloud, kubernetes, folder, kubeconfig, aws, *urls)
 
 
 async def _make_queues(aws: AwsConfig, *, suffix: str, visibility_s: int) -> tuple[str, str, str]:
@@ -106,6 +148,7 @@ class DaemonProcess:
     module: str = "agentd"
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
     http_url: str = field(default="", init=False)
+    proxy_port: int = field(default=0, init=False)
 
     async def start(self) -> None:
         """Start it, and return once it is ready. StackError with the end of its output when it is not within 20 s."""
@@ -115,7 +158,7 @@ class DaemonProcess:
     async def spawn(self) -> None:
         """Start it, and wait for nothing."""
         output: IO[bytes] | None = self.log.open("ab") if self.log else None
-        port = free_port()
+        port, self.proxy_port = free_port(), free_port()
         self.http_url = f"http://127.0.0.1:{port}"
         try:
             self.process = await asyncio.create_subprocess_exec(
@@ -125,7 +168,12 @@ class DaemonProcess:
                 "run",
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **self.environment, "AGENTD_TELEMETRY__HTTP_PORT": str(port)},
+                env={
+                    **os.environ,
+                    "AGENTD_PROXY__LISTEN_PORT": str(self.proxy_port),
+                    **self.environment,
+                    "AGENTD_TELEMETRY__HTTP_PORT": str(port),
+                },
                 start_new_session=True,  # a Ctrl-C in the terminal is this process' to act upon: two signals would abort
             )
         finally:

@@ -47,6 +47,7 @@ class World:
 
     reports: frozenset[tuple[str, str, str | None, bool]]
     repositories: tuple[tuple[object, ...], ...]
+    namespaces: tuple[tuple[object, ...], ...]
     dead_letters: frozenset[str | None]
     leases: int
     outbox: int
@@ -130,6 +131,7 @@ async def look(stack: Stack, stage: Stage, plane: ControlPlane) -> World:
     return World(
         reports=frozenset(_reported(report["id"], report["data"]) for report in plane.outcomes),
         repositories=tuple(tuple(row) for row in await stage.repositories()),
+        namespaces=tuple(tuple(row) for row in await stage.namespaces()),
         dead_letters=letters,
         leases=stats.leases,
         outbox=stats.outbox,

@@ -170,6 +170,7 @@ COMMANDS = (
     "send",
     "explain",
     "status",
+    "doctor",
     "dlq",
     "dlq list",
     "dlq show",

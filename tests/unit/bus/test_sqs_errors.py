@@ -136,6 +136,6 @@ async def test_open_says_what_is_wrong(rig: Rig, aws: AwsConfig, kind: type[Exce
     ],
 )
 def test_region_is_read_from_the_url_of_aws(url: str, region: str | None) -> None:
-    from agentd.bus.sqs import _region_of
+    from agentd.bus.sqs import region_of
 
-    assert _region_of(url) == region
+    assert region_of(url) == region

@@ -1,0 +1,118 @@
+"""What this installation must be allowed to do: what its handlers declare, and what the agent itself needs."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from agentd.core import Handler, Permission
+from agentd.settings import Settings
+
+AGENT = "agentd"
+"""Stands in the place of an event's type for what the agent itself needs."""
+
+Groups = Mapping[str, object]
+"""Settings by their name at the top of the tree: what placeholders of resources are filled from."""
+
+_HOLDS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+QUEUE_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "commands": _HOLDS,
+    "dead-letters": (*_HOLDS, "sqs:SendMessage"),
+    "reports": ("sqs:SendMessage", "sqs:GetQueueAttributes"),
+}
+"""By the queue's name. Sending dead letters back (`agentd dlq redrive`) needs sqs:SendMessage on commands as well."""
+
+_QUEUE_URL = re.compile(r"^https?://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com[^/]*/(\d{12})/([^/]+)$")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Need:
+    """One right, and the event that needs it; AGENT for the agent itself."""
+
+    permission: Permission
+    event: str
+
+
+def needs(settings: Settings, handlers: Mapping[str, Handler]) -> tuple[Need, ...]:
+    """Everything that an installation with these settings needs."""
+    declared = of_handlers(handlers, groups_of(settings))
+    return (*of_agent(settings), *(need for need in declared if _applies(need.permission, settings)))
+
+
+def _applies(permission: Permission, settings: Settings) -> bool:
+    """Whether this installation has what the right is about."""
+    if permission.service == "kubernetes":
+        return settings.cluster.access != "none"
+    return settings.identities.provider != "none" or not permission.action.startswith("iam:")
+
+
+def groups_of(settings: Settings) -> Groups:
+    """The settings as placeholders name them."""
+    return {name: getattr(settings, name) for name in Settings.model_fields}
+
+
+def default_groups() -> Groups:
+    """The defaults of those settings that have one, where the rest is not set up yet."""
+    return {
+        name: field.get_default()
+        for name, field in Settings.model_fields.items()
+        if not field.is_required() and field.default_factory is None
+    }
+
+
+def of_handlers(handlers: Mapping[str, Handler], groups: Groups) -> tuple[Need, ...]:
+    """What the handlers declare, by event. What rests on a setting that is not set is not needed."""
+    return tuple(
+        Need(Permission(declared.service, declared.action, resource), event_type)
+        for event_type, handler in sorted(handlers.items())
+        for declared in sorted(handler.permissions)
+        if (resource := _filled(declared.resource, groups)) is not None
+    )
+
+
+def of_agent(settings: Settings) -> tuple[Need, ...]:
+    """What the agent needs beside its handlers: its queues, a login to the registry, the artifact store."""
+    queues = {
+        "commands": settings.commands.queue_url,
+        "dead-letters": settings.commands.dead_letter_queue_url or "(what the commands queue's redrive policy names)",
+        "reports": settings.reports_queue_url,
+    }
+    found = [need for name, url in sorted(queues.items()) for need in of_queue(name, arn_of(url) or url)]
+    return (*found, *_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix))
+
+
+def of_queue(name: str, arn: str) -> Iterator[Need]:
+    """What the agent needs on one of its queues."""
+    return _on(arn, QUEUE_ACTIONS[name])
+
+
+def of_queue_key(arn: str) -> Iterator[Need]:
+    """What the agent needs on a key that encrypts one of its queues. Source: SQS' documentation of key management."""
+    return _on(arn, ("kms:Decrypt", "kms:GenerateDataKey"))
+
+
+def arn_of(url: str) -> str | None:
+    """The ARN of the queue behind a URL of SQS itself; another endpoint's does not tell."""
+    found = _QUEUE_URL.match(url)
+    return found and f"arn:aws:sqs:{found[1] or found[2]}:{found[3]}:{found[4]}"
+
+
+def _of_registry() -> Iterator[Need]:
+    return _on("*", ("ecr:GetAuthorizationToken",))
+
+
+def _of_artifacts(bucket: str | None, prefix: str) -> Iterator[Need]:
+    if bucket is not None:
+        yield from _on(f"arn:aws:s3:::{bucket}/{prefix}/*", ("s3:GetObject", "s3:PutObject"))
+
+
+def _on(resource: str, actions: Iterable[str]) -> Iterator[Need]:
+    return (Need(Permission("aws", action, resource), AGENT) for action in sorted(actions))
+
+
+def _filled(resource: str, groups: Groups) -> str | None:
+    """The resource with every placeholder's setting in its place; None when one is not set."""
+    for _, name, _, _ in Formatter().parse(resource):
+        if name is not None and Formatter().get_field(name, (), groups)[0] is None:
+            return None
+    return resource.format(**groups)

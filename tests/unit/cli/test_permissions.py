@@ -1,0 +1,57 @@
+"""What an installation needs to be allowed, by its settings."""
+
+import pytest
+
+from agentd.cli.permissions import AGENT, Need, default_groups, needs, of_handlers
+from agentd.core import Permission
+from agentd.dispatch import load_handlers
+from agentd.settings import load
+from tests.unit.cli.doctor.rig import ENVIRONMENT
+
+COMMANDS = "arn:aws:sqs:eu-west-1:111122223333:commands"
+
+
+def needed(**variables: str) -> tuple[Need, ...]:
+    """With good settings, but for these variables."""
+    environment = {**ENVIRONMENT, **{f"AGENTD_{name}": value for name, value in variables.items()}}
+    return needs(load(None, environment).settings, load_handlers())
+
+
+def test_the_agent_itself_needs_its_queues_and_a_login() -> None:
+    own = {need.permission for need in needed() if need.event == AGENT}
+    assert Permission("aws", "sqs:ReceiveMessage", COMMANDS) in own
+    assert Permission("aws", "sqs:SendMessage", COMMANDS) not in own, "commands come from the control plane"
+    assert Permission("aws", "ecr:GetAuthorizationToken", "*") in own
+    sent_to = {permission.resource for permission in own if permission.action == "sqs:SendMessage"}
+    assert len(sent_to) == 2, "reports, and the dead letters that the redrive policy names"
+    letters = f"{ENVIRONMENT['AGENTD_COMMANDS__QUEUE_URL']}-letters"
+    own = {need.permission for need in needed(COMMANDS__DEAD_LETTER_QUEUE_URL=letters)}
+    assert Permission("aws", "sqs:SendMessage", f"{COMMANDS}-letters") in own
+
+
+def test_a_bucket_is_needed_where_it_is_set() -> None:
+    assert not any(need.permission.action.startswith("s3:") for need in needed())
+    own = {need.permission for need in needed(ARTIFACTS__BUCKET="artifacts", ARTIFACTS__PREFIX="large")}
+    assert Permission("aws", "s3:PutObject", "arn:aws:s3:::artifacts/large/*") in own
+
+
+@pytest.mark.parametrize("cluster", [True, False])
+@pytest.mark.parametrize("roles", [True, False])
+def test_cluster_and_roles_are_needed_where_they_are_part_of_the_installation(cluster: bool, roles: bool) -> None:
+    issuer = "oidc.example/id/1"
+    settings = {"CLUSTER__ACCESS": "in_cluster"} if cluster else {}
+    if roles:
+        settings |= {
+            "IDENTITIES__PROVIDER": "aws",
+            "IDENTITIES__OIDC_ISSUER_URL": f"https://{issuer}",
+            "IDENTITIES__OIDC_PROVIDER_ARN": f"arn:aws:iam::111122223333:oidc-provider/{issuer}",
+        }
+    found = {need.permission for need in needed(**settings)}
+    assert any(permission.service == "kubernetes" for permission in found) is cluster
+    assert any(permission.action.startswith("iam:") for permission in found) is roles
+
+
+def test_before_anything_is_set_up_the_handlers_own_needs_are_known() -> None:
+    found = of_handlers(load_handlers(), default_groups())
+    assert {need.permission.service for need in found} == {"aws", "kubernetes"}
+    assert not any("{" in need.permission.resource for need in found)
