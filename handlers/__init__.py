@@ -1,14 +1,22 @@
 """What each event means, as idempotent steps: one module per subject."""
 
 from agentd.core import Handler
-from handlers import builds, packages, projects
+from handlers import builds, environments, packages, projects
 
 HANDLERS: tuple[Handler, ...] = (
     projects.create,
     projects.delete,
+    projects.configure,
     packages.create,
     packages.delete,
     builds.cleanup,
+    environments.create,
+    environments.update,
+    environments.deploy,
+    environments.hibernate,
+    environments.wake,
+    environments.unlock,
+    environments.delete,
 )
 
 __all__ = ["HANDLERS"]

@@ -24,6 +24,7 @@ _CREATES = (
 )
 _DELETES = ("ecr:DeleteRepository", "ecr:DescribeImages", "ecr:TagResource")
 _CLEANS = ("ecr:BatchDeleteImage", "ecr:DescribeImages")
+_MARKS = ("ecr:BatchDeleteImage", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:PutImage")
 # Creating a repository with a customer's key makes a grant on that key. Source: ECR's documentation of encryption at rest.
 _KEY = ("kms:CreateGrant", "kms:DescribeKey")
 
@@ -42,6 +43,11 @@ def delete_permissions(kind: str) -> tuple[Permission, ...]:
 def cleanup_permissions(kind: str) -> tuple[Permission, ...]:
     """What the deletion of one image needs."""
     return _on_repositories(kind, _READS + _CLEANS)
+
+
+def mark_permissions(kind: str) -> tuple[Permission, ...]:
+    """What marking an image as deployed needs, and taking the mark off."""
+    return _on_repositories(kind, _READS + _MARKS)
 
 
 async def create_repository(ctx: Context, *, kind: str, name: str) -> None:

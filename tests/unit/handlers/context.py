@@ -1,6 +1,7 @@
-"""The context that handlers get in these tests: the real registry, a fence that remembers, a journal as the ledger keeps it."""
+"""The context that handlers get in these tests: real ports, a fence that remembers, and what the ledger would keep."""
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -16,9 +17,11 @@ P = TypeVar("P")
 class HandlerContext:
     """One event's work. Steps are journaled, so that a second run with the same context resumes after the last one done."""
 
-    at: Bench
+    ports: Mapping[type, object]
     steps: tuple[str, ...]
     fence: RecordingFence
+    wanted: Mapping[str, Any]
+    clock: Callable[[], float]
     journal: dict[str, Any] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
@@ -30,9 +33,17 @@ class HandlerContext:
     def generation(self) -> int:
         return self.fence.generation
 
+    def desired(self, facet: str) -> Any:
+        return self.wanted.get(facet)
+
+    def now(self) -> float:
+        return self.clock()
+
     def port(self, kind: type[P]) -> P:
-        found: object = {ImageRegistry: self.at.registry, RepositoryDefaults: self.at.config.defaults()}[kind]
-        return cast("P", found)
+        return cast("P", self.ports[kind])
+
+    def has_port(self, kind: type) -> bool:
+        return kind in self.ports
 
     async def step(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
         assert name in self.steps, f"{name} is not declared"
@@ -46,9 +57,12 @@ class HandlerContext:
 
 @dataclass
 class Control:
-    """Runs handlers as the dispatcher would."""
+    """Runs handlers as the dispatcher would. `ports` are those beside the registry."""
 
     at: Bench
+    ports: dict[type, object] = field(default_factory=dict)
+    clock: Callable[[], float] = time.time
+    _claims: dict[Subject, dict[str, tuple[int, Any]]] = field(default_factory=dict)
 
     async def run(
         self, handler: Handler, data: EventData, *, generation: int = 1, event_id: str | None = None
@@ -61,13 +75,25 @@ class Control:
     def context(
         self, handler: Handler, data: EventData, *, generation: int = 1, event_id: str | None = None
     ) -> HandlerContext:
-        """What an event is given at its first attempt."""
+        """What an event is given at its first attempt: the newest that has been claimed of each facet of its subject."""
         assert handler.event is type(data)
-        fence = self.at.fence(Subject(data.kind(), data.own_id()[1]), generation)
+        subject = Subject(data.kind(), data.own_id()[1])
+        claims = self._claims.setdefault(subject, {})
+        for facet, value in data.desired().items():
+            if data.deletes:
+                continue
+            if facet not in claims or claims[facet][0] <= generation:
+                claims[facet] = (generation, value)
+        newest = max([generation if data.facets else 0, *(claimed for claimed, _ in claims.values())])
+        fence = self.at.fence(subject, newest or generation)
         fence.event_id = event_id or fence.event_id
-        return HandlerContext(self.at, handler.steps, fence)
+        ports = {ImageRegistry: self.at.registry, RepositoryDefaults: self.at.config.defaults(), **self.ports}
+        wanted = {facet: value for facet, (_, value) in claims.items()}
+        return HandlerContext(ports, handler.steps, fence, wanted, self.clock)
 
     async def resume(self, handler: Handler, data: EventData, context: HandlerContext) -> None:
         """One attempt."""
         checked: Context = context
         await handler.run(checked, data)
+        if data.deletes:
+            self._claims.pop(context.subject, None)

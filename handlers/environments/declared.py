@@ -1,0 +1,130 @@
+"""The events of environments. What is desired is brought about whole, whichever event asks: events may come late."""
+
+from agentd.core import Context, handler
+from agentd.events import (
+    EnvironmentCreate,
+    EnvironmentDelete,
+    EnvironmentDeploy,
+    EnvironmentHibernate,
+    EnvironmentUnlock,
+    EnvironmentUpdate,
+    EnvironmentWake,
+)
+from handlers.environments import desired, guard, projects, removal, rights
+from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
+from handlers.environments.power import set_power
+from handlers.environments.project_checks import check_projects
+from handlers.environments.steps import afresh
+from handlers.environments.unlocking import break_lock
+from handlers.manifests import Environment
+
+_CHECK = "check environment"
+_CHECK_PROJECTS = "check projects"
+_IDENTITY = "ensure identity"
+_APPLY = "apply environment"
+_APPLY_PROJECTS = "apply projects"
+_MARK = "mark images"
+_UNDEPLOY = "undeploy projects"
+_POWER = "set power"
+_LEFTOVERS = "remove leftovers"
+_DELETE_IDENTITY = "delete identity"
+_DELETE_NAMESPACE = "delete namespace"
+_BREAK_LOCK = "break lock"
+
+_RECONCILE = (_CHECK, _IDENTITY, _APPLY, _POWER, _LEFTOVERS)
+
+
+@handler(EnvironmentCreate, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
+async def create(ctx: Context, data: EnvironmentCreate) -> None:
+    """Create the environment's namespace with limits, network policies, access and settings."""
+    await _reconcile(ctx, data.environment_name)
+
+
+@handler(EnvironmentUpdate, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
+async def update(ctx: Context, data: EnvironmentUpdate) -> None:
+    """Bring the environment to its new spec, and remove what the old one had more."""
+    await _reconcile(ctx, data.environment_name)
+
+
+@handler(EnvironmentHibernate, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
+async def hibernate(ctx: Context, data: EnvironmentHibernate) -> None:
+    """Stop every workload, and remember how many replicas each had."""
+    await _reconcile(ctx, data.environment_name)
+
+
+@handler(EnvironmentWake, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
+async def wake(ctx: Context, data: EnvironmentWake) -> None:
+    """Start every workload again with as many replicas as it had."""
+    await _reconcile(ctx, data.environment_name)
+
+
+@handler(
+    EnvironmentDeploy,
+    steps=(
+        _CHECK,
+        _CHECK_PROJECTS,
+        _IDENTITY,
+        _APPLY,
+        _APPLY_PROJECTS,
+        _MARK,
+        _UNDEPLOY,
+        _POWER,
+        _LEFTOVERS,
+    ),
+    timeout_s=600,
+    permissions=rights.deploy(),
+)
+async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
+    """Bring the environment and every project in it to what is desired; all are checked before anything is written."""
+    environment = await _checked(ctx, data.environment_name)
+    wanted = await afresh(ctx, _CHECK_PROJECTS, lambda: check_projects(ctx, environment))
+    environment = await afresh(ctx, _IDENTITY, lambda: with_identity(ctx, environment))
+    await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
+    await ctx.step(_APPLY_PROJECTS, lambda: projects.apply_projects(ctx, environment, wanted))
+    await ctx.step(_MARK, lambda: projects.mark_images(ctx, environment.name, wanted))
+    await ctx.step(_UNDEPLOY, lambda: projects.undeploy(ctx, environment, wanted))
+    await _settle(ctx, environment)
+
+
+@handler(EnvironmentUnlock, steps=(_BREAK_LOCK,), timeout_s=60, permissions=rights.unlock())
+async def unlock(ctx: Context, data: EnvironmentUnlock) -> None:
+    """Break the environment's lock, unless its holder is alive."""
+    await ctx.step(_BREAK_LOCK, lambda: break_lock(ctx, data.environment_name))
+
+
+@handler(
+    EnvironmentDelete,
+    steps=(_CHECK, _UNDEPLOY, _DELETE_IDENTITY, _DELETE_NAMESPACE),
+    timeout_s=900,
+    permissions=rights.remove(),
+)
+async def delete(ctx: Context, data: EnvironmentDelete) -> None:
+    """Undeploy everything, then delete the identity and the namespace. One that was never there is success."""
+    name = data.environment_name
+    await afresh(ctx, _CHECK, lambda: removal.may_delete(ctx, name))
+    await ctx.step(_UNDEPLOY, lambda: projects.unmark_images(ctx, name, keep=set()))
+    await ctx.step(_DELETE_IDENTITY, lambda: delete_identity(ctx, name))
+    await ctx.step(_DELETE_NAMESPACE, lambda: removal.delete_namespace(ctx, name))
+
+
+async def _reconcile(ctx: Context, name: str) -> None:
+    checked = await _checked(ctx, name)
+    environment = await afresh(ctx, _IDENTITY, lambda: with_identity(ctx, checked))
+    await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
+    await _settle(ctx, environment)
+
+
+async def _checked(ctx: Context, name: str) -> Environment:
+    """The environment as it is wanted, once it may be changed."""
+
+    async def check() -> Environment:
+        environment = desired.environment(ctx, name)
+        await guard.may_change(ctx, name)
+        return environment
+
+    return await afresh(ctx, _CHECK, check)
+
+
+async def _settle(ctx: Context, environment: Environment) -> None:
+    await ctx.step(_POWER, lambda: set_power(ctx, environment))
+    await ctx.step(_LEFTOVERS, lambda: remove_leftovers(ctx, environment))

@@ -1,0 +1,15 @@
+"""The kinds of objects that environments are made of."""
+
+from agentd.platform import Kind
+
+NAMESPACE = Kind("v1", "Namespace")
+CONFIG_MAP = Kind("v1", "ConfigMap")
+LIMIT_RANGE = Kind("v1", "LimitRange")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy")
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding")
+LEASE = Kind("coordination.k8s.io/v1", "Lease")
+DEPLOYMENT = Kind("apps/v1", "Deployment")
+STATEFUL_SET = Kind("apps/v1", "StatefulSet")
