@@ -15,6 +15,8 @@ from tests.e2e.tap import Seen
 
 _CLAIMED = re.compile(r"^attempt (\d+) by replica (\S+), token (\d+)$")
 _REPOSITORY = re.compile(r"conveyor/data-plane/(project|package)/([a-z0-9_-]+)")
+_OF_IMAGES = ("BatchDeleteImage", "PutImage")
+_MARK = re.compile(r"deployed-to\.([a-z0-9]+)")
 _EVENT_ID_TAG = re.compile(r'"conveyor\.internal/event-id", ?"Value": ?"([0-9a-f-]{36})"')
 
 
@@ -139,19 +141,19 @@ def _over(earlier: ClaimSeen, later: ClaimSeen, lease_s: float) -> bool:
 
 
 def writes(replicas: Sequence[Replica], ledger: Path) -> list[Write]:
-    """The replicas' writes to repositories. Single images are left out: they belong to builds."""
+    """The replicas' writes to repositories. Single images are left out: they belong to builds. Their marks are environments'."""
     owners = {
         (kind, event["data"][f"{kind}_name"]): row["subject"]
         for row in read_rows(ledger, "SELECT subject, event FROM records WHERE generation IS NOT NULL")
         for event in [json.loads(row["event"])]
         for kind in [row["subject"].partition("/")[0]]
-        if kind in ("project", "package")
+        if kind in ("project", "package", "environment")
     }
     found = [
         _write(replica.name, call, owners)
         for replica in replicas
         for call in replica.tap.calls
-        if call.service == "ecr" and call.is_write and call.operation != "BatchDeleteImage"
+        if call.service == "ecr" and call.is_write and (call.operation not in _OF_IMAGES or _MARK.search(call.text))
     ]
     return sorted(found, key=lambda write: write.began_at)
 
@@ -161,7 +163,8 @@ def _write(replica: str, call: Seen, owners: Mapping[tuple[str, str], str]) -> W
     assert repository, f"a write to no repository of ours: {call}"
     named = re.search(r'"Key": ?' + _EVENT_ID_TAG.pattern, call.text)
     assert call.ended_at is not None, f"still open: {call}"
-    subject = owners[repository[1], repository[2]]
+    mark = _MARK.search(call.text) if call.operation in _OF_IMAGES else None
+    subject = owners[("environment", mark[1]) if mark else (repository[1], repository[2])]
     return Write(subject, replica, call.operation, named[1] if named else None, call.began_at, call.ended_at)
 
 
