@@ -22,7 +22,19 @@ _TARGET_SERVICES = MappingProxyType(
         "AmazonSSM": "ssm",
     }
 )
-_READS = ("Get", "List", "Describe", "Head", "BatchGet", "BatchCheck", "Receive", "AssumeRole", "Query", "Scan")
+_READS = (
+    "Get",
+    "List",
+    "Describe",
+    "Head",
+    "BatchGet",
+    "BatchCheck",
+    "Receive",
+    "AssumeRole",
+    "Simulate",
+    "Query",
+    "Scan",
+)
 
 _S3_SUBRESOURCES = MappingProxyType(
     {

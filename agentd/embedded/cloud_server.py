@@ -11,11 +11,8 @@ emulator's start-up hooks (containers, MQTT, init scripts) are left out; the ser
 import asyncio
 import json
 import os
-import resource
 import socket
 import sys
-import threading
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -24,11 +21,12 @@ from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from agentd.embedded import untagging
 from agentd.embedded.calls import Call, Protocol, identify
-from agentd.embedded.faults import Fault, FaultBook, FaultKind
+from agentd.embedded.child_side import prepare, serve_forever
+from agentd.embedded.control import Control
+from agentd.embedded.faults import Fault, FaultKind
 from agentd.embedded.paging import BadToken, ask_for_all, cut, is_paged
 
 # The shapes of the ASGI specification: free-form mappings.
@@ -39,9 +37,6 @@ Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
 CarryOut = Callable[[Send], Awaitable[None]]
 
 _LENGTH_HEADERS = (b"content-length", b"transfer-encoding")
-_MOST_COUNTED = 4096
-_OPEN_FILES = 8192
-_BACKLOG = 1024
 
 
 class Front:
@@ -49,53 +44,23 @@ class Front:
 
     def __init__(self, cloud: Asgi) -> None:
         self._cloud = cloud
-        self._faults = FaultBook()
-        self._calls: Counter[tuple[str, str]] = Counter()
+        self._control = Control()
 
     def application(self) -> web.Application:
         """The control routes, and everything else to the emulator."""
         app = web.Application(client_max_size=0)
-        app.router.add_get("/_embedded/ready", self._ready)
-        app.router.add_post("/_embedded/faults", self._inject)
-        app.router.add_get("/_embedded/faults", self._list_faults)
-        app.router.add_delete("/_embedded/faults", self._clear_faults)
-        app.router.add_get("/_embedded/calls", self._list_calls)
-        app.router.add_delete("/_embedded/calls", self._reset_calls)
+        self._control.add_routes(app.router)
         app.router.add_route("*", "/{path:.*}", self._serve)
         return app
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        return web.json_response({"ready": True})
-
-    async def _inject(self, request: web.Request) -> web.Response:
-        try:
-            fault = Fault.model_validate_json(await request.read())
-        except ValidationError as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
-        return web.json_response({"id": self._faults.add(fault)})
-
-    async def _list_faults(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._faults.hits())
-
-    async def _clear_faults(self, request: web.Request) -> web.Response:
-        self._faults.clear(request.query.getall("id", None))
-        return web.json_response({})
-
-    async def _list_calls(self, _request: web.Request) -> web.Response:
-        return web.json_response([[*call, number] for call, number in sorted(self._calls.items())])
-
-    async def _reset_calls(self, _request: web.Request) -> web.Response:
-        self._calls.clear()
-        return web.json_response({})
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         raw_path, _, query = request.raw_path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.read()
         call = identify(request.method, unquote(raw_path), query, headers, body)
-        self._count(call)
+        self._control.count(call.service, call.operation)
         text = f"{request.raw_path}\n{body.decode('utf-8', errors='replace')}"
-        fault = self._faults.take(call.service, call.operation, text)
+        fault = self._control.faults.take(call.service, call.operation, text)
 
         async def carry_out(send: Send) -> None:
             await self._call(request, raw_path, query, ask_for_all(body) if is_paged(call) else body, send)
@@ -103,10 +68,6 @@ class Front:
         if fault is None:
             return await _answer(call, request, body, carry_out)
         return await self._show(fault, call, request, body, carry_out)
-
-    def _count(self, call: Call) -> None:
-        key = (call.service, call.operation)
-        self._calls[key if key in self._calls or len(self._calls) < _MOST_COUNTED else ("other", "other")] += 1
 
     async def _show(
         self, fault: Fault, call: Call, request: web.Request, body: bytes, carry_out: CarryOut
@@ -230,40 +191,19 @@ def _plain(call: Call, status: int, text: str, headers: Mapping[str, str]) -> we
     return web.Response(status=status, text=text, content_type=content_type, headers=headers)
 
 
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os._exit(0)  # nothing is kept, so nothing needs an orderly end
-
-
-def _allow_many_connections() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def _serve_forever(listener: socket.socket) -> None:
+async def _serve(listener: socket.socket) -> None:
     from ministack.app import app
 
     untagging.install()
-    runner = web.AppRunner(Front(app).application(), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-    print(listener.getsockname()[1], flush=True)  # noqa: T201 - what the parent waits for
-    await asyncio.Event().wait()
+    await serve_forever(Front(app).application(), listener)
 
 
 def main() -> None:
     """Serve on the loopback port given as the only argument (0: any)."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _allow_many_connections()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", int(sys.argv[1])))
+    listener = prepare(int(sys.argv[1]))
     # Before the import: the emulator reads it then, and puts it into queue URLs.
     os.environ["GATEWAY_PORT"] = str(listener.getsockname()[1])
-    asyncio.run(_serve_forever(listener))
+    asyncio.run(_serve(listener))
 
 
 if __name__ == "__main__":

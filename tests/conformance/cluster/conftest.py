@@ -8,9 +8,10 @@ import pytest_asyncio
 
 from agentd.embedded.kube import EmbeddedKubernetes
 from tests.conformance.cluster.support import Bench, Server, bench, connect
+from tests.servers.kube_control_plane import SERVERS
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "real"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     if request.param == "real":
         async with connect("real", request.getfixturevalue("real_kubeconfig")) as real:

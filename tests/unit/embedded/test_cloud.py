@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -163,6 +163,25 @@ async def test_listings_come_in_pages_as_from_aws(ecr: ECRClient) -> None:
     for token in ("none of mine", "99"):
         with pytest.raises(ClientError, match="InvalidParameterException"):
             await ecr.describe_repositories(nextToken=token)
+
+
+async def test_a_tag_comes_off_an_image_and_the_last_one_takes_the_image_along(ecr: ECRClient) -> None:
+    await ecr.create_repository(repositoryName="team/app", imageTagMutability="IMMUTABLE")
+    for tag in ("one", "two"):
+        put = await ecr.put_image(repositoryName="team/app", imageManifest="{}", imageTag=tag)
+    digest = put["image"]["imageId"]["imageDigest"]
+
+    async def delete(tag: str) -> Sequence[object]:
+        return (await ecr.batch_delete_image(repositoryName="team/app", imageIds=[{"imageTag": tag}]))["imageIds"]
+
+    assert await delete("two") == [{"imageDigest": digest, "imageTag": "two"}]
+    assert await delete("two") == []
+    (image,) = (await ecr.describe_images(repositoryName="team/app"))["imageDetails"]
+    assert (image["imageDigest"], image["imageTags"]) == (digest, ["one"])
+    assert len(await delete("one")) == 1
+    assert (await ecr.describe_images(repositoryName="team/app"))["imageDetails"] == []
+    with pytest.raises(ClientError, match="RepositoryNotFoundException"):
+        await ecr.batch_delete_image(repositoryName="missing", imageIds=[{"imageTag": "one"}])
 
 
 async def test_a_port_in_use_is_an_error_with_the_reason(cloud: EmbeddedCloud, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from agentd.embedded import EmbeddedCloud, EmbeddedKubernetes
 from agentd.platform.aws.session import AwsSession
 from tests.conformance.cluster.support import Server, connect
 from tests.conformance.registry.support import aws_session
+from tests.servers.kube_control_plane import SERVERS
 from tests.unit.handlers.world import World, world
 
 
@@ -32,7 +33,7 @@ async def cloud(running: EmbeddedCloud) -> EmbeddedCloud:
     return running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "real"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     if request.param == "real":
         async with connect("real", request.getfixturevalue("real_kubeconfig")) as real:

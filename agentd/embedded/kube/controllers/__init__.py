@@ -1,0 +1,1 @@
+"""What acts on objects by itself: the controllers of a cluster."""

@@ -1,0 +1,1 @@
+"""Custom resources: kinds that come from CustomResourceDefinitions."""

@@ -1,0 +1,5 @@
+"""The API over HTTP."""
+
+from agentd.embedded.kube.serving.application import Api
+
+__all__ = ["Api"]

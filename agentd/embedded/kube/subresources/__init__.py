@@ -1,0 +1,1 @@
+"""What hangs below an object: its scale, its log, its eviction, tokens for it."""
