@@ -22,7 +22,8 @@ from agentd.ledger.sqlite import SqliteLedger
 from agentd.platform import Cluster
 from agentd.reports import Identity, Reports
 from agentd.settings import Settings
-from agentd.telemetry import Health, Metrics, TelemetryServer, Tracing, TracingUnavailable, get_logger, watch_lag
+from agentd.telemetry import Health, Metrics, Tracing, TracingUnavailable, get_logger, watch_lag
+from agentd.telemetry.http import TelemetryServer
 from proxy.server import Proxy
 
 log = get_logger("app")

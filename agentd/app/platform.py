@@ -10,7 +10,6 @@ from agentd.platform.aws.artifacts import S3Artifacts
 from agentd.platform.aws.ecr import EcrRegistry
 from agentd.platform.aws.iam import IamIdentities
 from agentd.platform.aws.session import AwsSession
-from agentd.platform.kubernetes import Connection, KubernetesCluster, choose_access
 from agentd.platform.local.artifacts import FileArtifacts
 from agentd.platform.local.identities import NoIdentities
 from agentd.settings import Settings
@@ -60,6 +59,9 @@ async def open_cluster(
     config = settings.cluster
     if config.access == "none":
         return None
+    # The client library is large: installations without a cluster, and commands that need none, do without.
+    from agentd.platform.kubernetes import Connection, KubernetesCluster, choose_access
+
     access = choose_access(config, session, metrics=metrics, runtime=runtime)
     connection = await stack.enter_async_context(Connection(access, runtime))
     return KubernetesCluster(connection, config, metrics=metrics, runtime=runtime)

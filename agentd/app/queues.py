@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from agentd.app.stopping import Misconfigured, Stop
-from agentd.bus import Done, Outgoing, Queue, SqsQueue
+from agentd.bus import Done, Outgoing, Queue
+from agentd.bus.sqs import SqsQueue
 from agentd.core import RetryPolicy, Runtime, TransientError
 from agentd.reports import Message
 from agentd.settings import Settings

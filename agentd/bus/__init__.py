@@ -19,7 +19,6 @@ from agentd.bus.protocol import (
     ReceiptLost,
     Received,
 )
-from agentd.bus.sqs import SqsQueue, region_of
 from agentd.bus.table import DeliveryTable
 
 __all__ = [
@@ -44,6 +43,4 @@ __all__ = [
     "ReceiptLost",
     "Received",
     "RedriveResult",
-    "SqsQueue",
-    "region_of",
 ]

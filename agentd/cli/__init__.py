@@ -5,19 +5,11 @@ from pathlib import Path
 import click
 
 from agentd import __version__
-from agentd.cli.config import config
-from agentd.cli.demo import demo
-from agentd.cli.dev import dev
-from agentd.cli.dlq import dlq
-from agentd.cli.doctor import doctor
-from agentd.cli.explain import explain
-from agentd.cli.run import run
-from agentd.cli.schema import schema
-from agentd.cli.send import send
-from agentd.cli.status import status
+from agentd.cli.lazily import Lazily
 
 
 @click.group(
+    cls=Lazily,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 aborted by a second signal. "
     'Shell completion: eval "$(_AGENTD_COMPLETE=bash_source agentd)" (or zsh_source, fish_source).',
@@ -39,7 +31,3 @@ def main(config: Path | None) -> None:
     Run the daemon:             agentd run
     See what became of one:     agentd explain EVENT
     """
-
-
-for command in (run, dev, demo, send, explain, status, doctor, dlq, schema, config):
-    main.add_command(command)

@@ -11,8 +11,8 @@ from typing import IO, Any, ParamSpec, TypeVar
 import click
 import uvloop
 
-from agentd.app import ExitCode, Misconfigured
-from agentd.cli.stack import StackError
+from agentd.app.stopping import ExitCode, Misconfigured
+from agentd.cli.errors import StackError
 from agentd.core import AgentError
 from agentd.embedded import EmbeddedCloudError, EmbeddedServerError
 from agentd.settings import Loaded, SettingsError, load

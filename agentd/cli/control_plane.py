@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from agentd.bus import Done, Outgoing, SqsQueue
-from agentd.cli.stack import CLUSTER_ID, TENANT_ID, Stack, StackError, open_queues
+from agentd.bus import Done, Outgoing
+from agentd.bus.sqs import SqsQueue
+from agentd.cli.errors import StackError
+from agentd.cli.stack import CLUSTER_ID, TENANT_ID, Stack, open_queues
 from agentd.core import Runtime, Subject, TransientError
 from agentd.events import EventData, encode
 from agentd.telemetry import get_logger

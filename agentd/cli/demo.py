@@ -17,9 +17,10 @@ from agentd import dispatch
 from agentd.cli.answers import ask
 from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import ControlPlane, control_plane
+from agentd.cli.errors import StackError
 from agentd.cli.explain import show
 from agentd.cli.output import cell, print_table
-from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.cli.story import Act, Expected, Stage, Telling, open_ledger, story
 from agentd.core import Runtime, system_runtime
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from agentd.app import Stop
+from agentd.app.stopping import Stop
 from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import event
-from agentd.cli.stack import DaemonProcess, Stack, StackError, start_stack
+from agentd.cli.errors import StackError
+from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.core import system_runtime
 from agentd.events import EnvironmentCreate, ProjectCreate
 

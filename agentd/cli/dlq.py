@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 import click
 
-from agentd.app import ExitCode, dead_letters_url
-from agentd.bus import DeadLetterEntry, DeadLetters, SqsQueue
+from agentd.app.queues import dead_letters_url
+from agentd.app.stopping import ExitCode
+from agentd.bus import DeadLetterEntry, DeadLetters
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.common import asynchronous, fail, load_settings
 from agentd.cli.output import moment, output_option, print_json, print_table
 from agentd.cli.stack import open_queues

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from agentd.app import Daemon, ExitCode, Stop
+from agentd.app.stopping import ExitCode, Stop
 from agentd.cli.common import fail, leaves, load_settings
 from agentd.cli.common import run as run_work
 from agentd.core import system_runtime
@@ -26,6 +26,8 @@ def run(context: click.Context) -> None:
 
 
 async def _run(settings: Settings) -> ExitCode:
+    from agentd.app.daemon import Daemon  # everything there is: not before the settings are known to be good
+
     stop = Stop()
     with stop.on_signals():
         try:

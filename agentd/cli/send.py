@@ -6,8 +6,9 @@ from typing import IO, Any
 
 import click
 
-from agentd.app import artifact_store
-from agentd.bus import Done, Outgoing, SqsQueue
+from agentd.app.platform import artifact_store
+from agentd.bus import Done, Outgoing
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.common import Unusable, asynchronous, load_settings
 from agentd.cli.output import output_option, print_json
 from agentd.core import PermanentError, Reason, Runtime, system_runtime

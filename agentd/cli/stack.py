@@ -15,8 +15,9 @@ from typing import IO
 import aiohttp
 from aiobotocore.session import AioSession
 
-from agentd.bus import SqsQueue
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.cluster_owner import cluster_owner
+from agentd.cli.errors import StackError
 from agentd.core import AwsConfig
 from agentd.embedded import EmbeddedCloud, EmbeddedKubernetes
 from agentd.platform.config import ClusterConfig
@@ -25,10 +26,6 @@ TENANT_ID = "7e0a0000-0000-4000-8000-000000000001"
 CLUSTER_ID = "c1050000-0000-4000-8000-000000000001"
 _READY_S = 20.0
 _STOP_S = 40.0
-
-
-class StackError(Exception):
-    """The stack did not come up, or fell over; the message says which part and where its output is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from agentd.telemetry.config import TelemetryConfig
 from agentd.telemetry.health import Health, Pulse
-from agentd.telemetry.http import TelemetryServer
 from agentd.telemetry.lag import watch_lag
 from agentd.telemetry.logs import bind_call, bind_event, configure_logs, get_logger
 from agentd.telemetry.metrics import Metrics
@@ -15,7 +14,6 @@ __all__ = [
     "Metrics",
     "Pulse",
     "TelemetryConfig",
-    "TelemetryServer",
     "Tracing",
     "TracingUnavailable",
     "bind_call",

@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from aiobotocore.session import AioSession
 
-from agentd.bus import DeadLetters, QueueDepth, SqsQueue
+from agentd.bus import DeadLetters, QueueDepth
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.demo import Teller
 from agentd.cli.stack import DaemonProcess, Stack, open_queues, start_stack

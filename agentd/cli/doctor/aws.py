@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agentd.bus import region_of
+from agentd.bus.sqs import region_of
 from agentd.cli.doctor.findings import Finding, failed, ok, warned
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site

@@ -2,7 +2,7 @@
 
 import click
 
-from agentd.app import ExitCode
+from agentd.app.stopping import ExitCode
 from agentd.cli.common import asynchronous, fail, load_settings
 from agentd.cli.doctor import (
     artifacts,

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from agentd.app.platform import open_cluster, open_registry
-from agentd.bus import QueueFacts, SqsQueue
+from agentd.bus import QueueFacts
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.doctor.once import Once
 from agentd.cli.permissions import Need, needs
 from agentd.core import Handler, PermanentError, Reason, Runtime

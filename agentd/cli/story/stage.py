@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from aiobotocore.session import AioSession
 
-from agentd.bus import DeadLetters, SqsQueue
+from agentd.bus import DeadLetters
+from agentd.bus.sqs import SqsQueue
 from agentd.cli.cluster_owner import HOLD, ClusterOwner, cluster_owner
-from agentd.cli.stack import Stack, StackError, open_queues
+from agentd.cli.errors import StackError
+from agentd.cli.stack import Stack, open_queues
 from agentd.cli.story.acts import id_of
 from agentd.core import Runtime
 from agentd.embedded import Fault, FaultKind

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from agentd.bus import Done, Outgoing, Received, SqsQueue
+from agentd.bus import Done, Outgoing, Received
+from agentd.bus.sqs import SqsQueue
 from agentd.core import Runtime
 from tests.servers import AwsServer, SqsAdmin
 

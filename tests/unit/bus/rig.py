@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from agentd.bus import BusConfig, Consumer, Done, DrainSummary, Intake, Outgoing, Received, SqsQueue
+from agentd.bus import BusConfig, Consumer, Done, DrainSummary, Intake, Outgoing, Received
+from agentd.bus.sqs import SqsQueue
 from agentd.core import Delete, Delivery, Disposition, Runtime, system_runtime
 from agentd.embedded import EmbeddedCloud, Fault, FaultKind
 from agentd.telemetry import Health, Metrics

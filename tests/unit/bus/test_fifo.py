@@ -80,7 +80,7 @@ async def test_lost_answer_of_a_receive_is_asked_for_again(fifo_rig: Rig) -> Non
     # Emulators forget attempt ids, so that the message itself comes only when its visibility ends; the id is what is proven.
     from random import Random
 
-    from agentd.bus import SqsQueue
+    from agentd.bus.sqs import SqsQueue
     from agentd.core import Runtime, TransientError
     from agentd.embedded import FaultKind
 

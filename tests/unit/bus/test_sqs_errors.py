@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError, NoRegionError
 
-from agentd.bus import Done, EntryFailed, EntryRefused, Outgoing, ReceiptLost, SqsQueue
+from agentd.bus import Done, EntryFailed, EntryRefused, Outgoing, ReceiptLost
+from agentd.bus.sqs import SqsQueue
 from agentd.bus.sqs_errors import call_error, entry_error
 from agentd.core import AwsConfig, PermanentError, Reason, TransientError
 from agentd.embedded import FaultKind

@@ -15,7 +15,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from agentd.core import Runtime, system_runtime
-from agentd.telemetry import Health, Metrics, TelemetryConfig, TelemetryServer
+from agentd.telemetry import Health, Metrics, TelemetryConfig
+from agentd.telemetry.http import TelemetryServer
 
 
 @dataclass
