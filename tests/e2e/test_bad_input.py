@@ -120,6 +120,7 @@ def check_log(log: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body directly")
+@pytest.mark.slow
 async def test_two_hundred_bad_messages_end_once_each(tmp_path: Path) -> None:
     print(await survive(tmp_path, 200, within_s=30))  # noqa: T201 - shown with -s
 

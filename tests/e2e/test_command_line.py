@@ -155,6 +155,7 @@ async def test_status_shows_the_daemon_and_says_when_there_is_none(site: Site) -
     assert "is it running?" in ran.err
 
 
+@pytest.mark.slow
 async def test_dead_letter_is_listed_shown_and_redriven(site: Site) -> None:
     stage = Stage(site.stack, system_runtime())
     taken, event_id = creation("delta"), uuid_of("create delta 1")
@@ -232,6 +233,7 @@ async def test_config_shows_values_and_where_they_come_from(site: Site, tmp_path
     assert site.stack.commands_url in table
 
 
+@pytest.mark.slow
 async def test_dev_comes_up_and_its_commands_work_and_it_ends_with_ctrl_c(tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTD_", "AWS_"))}

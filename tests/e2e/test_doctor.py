@@ -110,6 +110,7 @@ async def test_good_installation_is_told_whole_as_json_without_a_write(stack: St
     assert not (stack.folder / "ledger.db").exists()
 
 
+@pytest.mark.slow
 async def test_table_has_every_area_and_how_to_mend_what_is_not_ok(stack: Stack) -> None:
     table = (await doctor(stack)).out
     for area in ("settings", "handlers", "queues", "ledger", "permissions"):
@@ -142,6 +143,7 @@ async def test_settings_that_cannot_be_read_are_exit_code_2(stack: Stack) -> Non
     assert ran.out == ""
 
 
+@pytest.mark.slow
 async def test_a_cloud_that_cannot_be_reached_is_told_of_each_part_and_no_secret_is_told(stack: Stack) -> None:
     nowhere = {"AGENTD_AWS__ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     ran = await doctor(stack, "-o", "json", code=1, AWS_SECRET_ACCESS_KEY=SECRET, **nowhere)
@@ -157,6 +159,7 @@ async def test_a_cloud_that_cannot_be_reached_is_told_of_each_part_and_no_secret
 # -- AWS ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_wrong_region(stack: Stack) -> None:
     found = await examined(stack, "queues", "registry", AGENTD_AWS__REGION="us-east-1")
     told(found, "queues.commands.reachable", Status.FAILED, "GetQueueAttributes", "aws.region")
@@ -165,12 +168,14 @@ async def test_wrong_region(stack: Stack) -> None:
     told(found, "aws.region", Status.FAILED, "commands.queue_url is in eu-west-1")
 
 
+@pytest.mark.slow
 async def test_profile_that_does_not_exist(stack: Stack) -> None:
     found = await examined(stack, "aws", "queues", AGENTD_AWS__PROFILE="nobody")
     for check in ("aws.region", "aws.credentials", "aws.caller", "queues.reports.reachable"):
         told(found, check, Status.FAILED, "nobody")
 
 
+@pytest.mark.slow
 async def test_clock_that_is_off(stack: Stack) -> None:
     now = system_runtime()
     found = await examined(stack, "clock", runtime=replace(now, wall=lambda: now.wall() + 30))
@@ -180,6 +185,7 @@ async def test_clock_that_is_off(stack: Stack) -> None:
     told(found, "clock.aws", Status.FAILED, "behind AWS")
 
 
+@pytest.mark.slow
 async def test_time_is_read_from_a_refusal_as_well(stack: Stack) -> None:
     await stack.cloud.inject(
         Fault(
@@ -189,6 +195,7 @@ async def test_time_is_read_from_a_refusal_as_well(stack: Stack) -> None:
     told(await examined(stack, "clock"), "clock.aws", Status.OK)
 
 
+@pytest.mark.slow
 async def test_a_service_that_does_not_answer_is_given_up_at_the_deadline(stack: Stack) -> None:
     fault = await stack.cloud.inject(Fault(kind=FaultKind.DELAY, service="sts", delay_s=3.0, times=None))
     try:
@@ -216,6 +223,7 @@ async def arn(stack: Stack, url: str) -> str:
     return answer["Attributes"]["QueueArn"]
 
 
+@pytest.mark.slow
 async def test_queue_without_a_dead_letter_queue(stack: Stack) -> None:
     url = await queue(stack, "alone")
     found = await examined(stack, "queues", AGENTD_COMMANDS__QUEUE_URL=url)
@@ -225,6 +233,7 @@ async def test_queue_without_a_dead_letter_queue(stack: Stack) -> None:
     told(found, "queues.reports.reachable", Status.OK)
 
 
+@pytest.mark.slow
 async def test_dead_letter_queue_without_a_commands_queue(stack: Stack) -> None:
     found = await examined(
         stack,
@@ -237,6 +246,7 @@ async def test_dead_letter_queue_without_a_commands_queue(stack: Stack) -> None:
     told(found, "queues.dead-letters.type", Status.SKIPPED, "queues.commands.reachable")
 
 
+@pytest.mark.slow
 async def test_redrive_after_few_receives(stack: Stack) -> None:
     policy = {"deadLetterTargetArn": await arn(stack, stack.dead_letters_url), "maxReceiveCount": "3"}
     url = await queue(stack, "impatient", RedrivePolicy=json.dumps(policy))
@@ -244,6 +254,7 @@ async def test_redrive_after_few_receives(stack: Stack) -> None:
     told(found, "queues.commands.redrive", Status.FAILED, "after 3 receives", "counts attempts itself", "at least 20")
 
 
+@pytest.mark.slow
 async def test_dead_letter_queue_of_another_type(stack: Stack) -> None:
     url = await queue(stack, "in-order.fifo", FifoQueue="true")
     found = await examined(
@@ -256,6 +267,7 @@ async def test_dead_letter_queue_of_another_type(stack: Stack) -> None:
     told(found, "queues.dead-letters.type", Status.FAILED, "FIFO")
 
 
+@pytest.mark.slow
 async def test_queue_as_it_should_be(stack: Stack) -> None:
     two_weeks = str(14 * 86_400)
     letters = await queue(stack, "good-letters", SqsManagedSseEnabled="true", MessageRetentionPeriod=two_weeks)
@@ -284,6 +296,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
+@pytest.mark.slow
 async def test_ledger_beside_a_running_daemon(stack: Stack, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     async with running(stack, AGENTD_LEDGER__PATH=str(path)):
@@ -301,6 +314,7 @@ def ledger(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 async def test_ledger_that_a_newer_agent_has_written(stack: Stack, ledger: Path) -> None:
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -312,6 +326,7 @@ async def test_ledger_that_a_newer_agent_has_written(stack: Stack, ledger: Path)
     assert names_in(ledger.parent) == ["ledger.db"]
 
 
+@pytest.mark.slow
 async def test_ledger_that_is_damaged(stack: Stack, ledger: Path) -> None:
     content = content_of(ledger)
     fill(ledger, content[:100] + b"\xff" * 2900 + content[3000:])  # the root page of the schema
@@ -321,6 +336,7 @@ async def test_ledger_that_is_damaged(stack: Stack, ledger: Path) -> None:
     assert "malformed" in found["ledger.schema"].found
 
 
+@pytest.mark.slow
 async def test_ledger_in_a_place_where_it_cannot_be(stack: Stack, tmp_path: Path) -> None:
     # Not by permissions, which root does not heed: nobody can make a folder inside a file.
     (tmp_path / "file").write_text("")
@@ -333,6 +349,7 @@ async def test_ledger_in_a_place_where_it_cannot_be(stack: Stack, tmp_path: Path
 # -- artifacts ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_artifact_store(stack: Stack, tmp_path: Path) -> None:
     told(await examined(stack, "artifacts"), "artifacts.store", Status.SKIPPED, "artifacts.bucket")
     told(await examined(stack, "artifacts", AGENTD_ARTIFACTS__DIRECTORY=str(tmp_path)), "artifacts.store", Status.OK)
@@ -372,6 +389,7 @@ async def as_user(stack: Stack, name: str, *statements: Json) -> AsyncIterator[N
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
+@pytest.mark.slow
 async def test_every_right_that_is_needed_is_simulated(stack: Stack) -> None:
     async with as_user(stack, "almighty", EVERYTHING):
         await stack.cloud.reset_calls()
@@ -385,6 +403,7 @@ async def test_every_right_that_is_needed_is_simulated(stack: Stack) -> None:
     assert not stack.cloud.writes(calls), "nothing is tried"
 
 
+@pytest.mark.slow
 async def test_right_that_is_not_granted(stack: Stack) -> None:
     narrow = {"Effect": "Allow", "Action": ["sqs:*", "iam:*"], "Resource": "*"}
     reads = {"Effect": "Allow", "Action": ["ecr:Get*", "ecr:Describe*"], "Resource": "*"}
@@ -399,6 +418,7 @@ async def test_right_that_is_not_granted(stack: Stack) -> None:
     told(found, "permissions.aws.sqs:DeleteMessage", Status.OK, "conveyor-")
 
 
+@pytest.mark.slow
 async def test_right_that_a_queues_own_policy_may_grant(stack: Stack) -> None:
     url = await queue(stack, "shared")
     grant = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": await arn(stack, url)}
@@ -414,6 +434,7 @@ async def test_right_that_a_queues_own_policy_may_grant(stack: Stack) -> None:
     told(found, "permissions.aws.sqs:SendMessage", Status.WARNING, ":shared", "own policy may")
 
 
+@pytest.mark.slow
 async def test_without_the_right_to_simulate_it_is_skipped_and_says_why(stack: Stack) -> None:
     refusal = Fault(
         kind=FaultKind.ERROR, service="iam", operation="SimulatePrincipalPolicy", status=403, code="AccessDenied"
@@ -424,6 +445,7 @@ async def test_without_the_right_to_simulate_it_is_skipped_and_says_why(stack: S
     told(found, "permissions.aws", Status.SKIPPED, "AccessDenied", "iam:SimulatePrincipalPolicy", "schema permissions")
 
 
+@pytest.mark.slow
 async def test_a_key_that_goes_by_an_alias_is_not_asked_about(stack: Stack) -> None:
     async with as_user(stack, "keeper", EVERYTHING):
         refusal = Fault(kind=FaultKind.ERROR, service="iam", contains="alias", code="InvalidInput", message="no ARN")
@@ -434,6 +456,7 @@ async def test_a_key_that_goes_by_an_alias_is_not_asked_about(stack: Stack) -> N
     told(found, "permissions.aws.ecr:CreateRepository", Status.OK)
 
 
+@pytest.mark.slow
 async def test_session_of_a_role_is_simulated_as_the_role_with_its_path(stack: Stack) -> None:
     trust = json.dumps(
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
@@ -461,6 +484,7 @@ PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
 BOUNDARY = "arn:aws:iam::111122223333:policy/bounds"
 
 
+@pytest.mark.slow
 async def test_identities(stack: Stack) -> None:
     async def look() -> dict[str, Finding]:
         return await examined(
@@ -510,6 +534,7 @@ async def proxy_later(stack: Stack, settings: Mapping[str, str], days: int = 0) 
     return await examined(stack, "proxy", runtime=runtime, deadline_s=15.0, **settings)
 
 
+@pytest.mark.slow
 async def test_certificates_of_the_proxy(stack: Stack, tmp_path: Path) -> None:
     settings = tls(Authority.new(tmp_path / "authority"))
     found = await proxy_later(stack, settings)
@@ -520,6 +545,7 @@ async def test_certificates_of_the_proxy(stack: Stack, tmp_path: Path) -> None:
     told(found, "proxy.client-ca", Status.FAILED, "expired")
 
 
+@pytest.mark.slow
 async def test_files_of_the_proxy_that_cannot_be_used(stack: Stack, tmp_path: Path) -> None:
     authority = Authority.new(tmp_path / "authority")
     settings = tls(authority)
@@ -534,6 +560,7 @@ async def test_files_of_the_proxy_that_cannot_be_used(stack: Stack, tmp_path: Pa
 # -- cluster -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_cluster_that_does_not_answer(stack: Stack, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     fill(kubeconfig, content_of(stack.kubeconfig).replace(stack.cluster_url.encode(), b"http://127.0.0.1:9"))
@@ -551,12 +578,14 @@ async def test_cluster_that_does_not_answer(stack: Stack, tmp_path: Path) -> Non
     told(found, "cluster.healthy", Status.FAILED, "nowhere is not there", "cluster.access")
 
 
+@pytest.mark.slow
 async def test_installation_without_a_cluster(stack: Stack) -> None:
     found = await examined(stack, "cluster", "clock", "permissions", AGENTD_CLUSTER__ACCESS="none")
     for check in ("cluster.healthy", "cluster.version", "cluster.nodes", "clock.cluster", "permissions.kubernetes"):
         told(found, check, Status.SKIPPED, "registries alone")
 
 
+@pytest.mark.slow
 async def test_right_in_the_cluster_that_is_not_granted(stack: Stack, embedded: EmbeddedKubernetes) -> None:
     await embedded.deny(
         Denial(verb="create", group="", resource="namespaces"),
@@ -587,12 +616,14 @@ async def test_right_in_the_cluster_that_is_not_granted(stack: Stack, embedded: 
     told(found, "cluster.healthy", Status.OK)
 
 
+@pytest.mark.slow
 async def test_system_namespace_that_is_not_there(stack: Stack) -> None:
     told(await examined(stack, "cluster"), "cluster.system-namespace", Status.OK)
     found = await examined(stack, "cluster", AGENTD_CLUSTER__SYSTEM_NAMESPACE="elsewhere")
     told(found, "cluster.system-namespace", Status.FAILED, "kubectl create namespace elsewhere")
 
 
+@pytest.mark.slow
 async def test_pod_security_is_tried_by_a_dry_run(stack: Stack, embedded: EmbeddedKubernetes) -> None:
     told(await examined(stack, "cluster"), "cluster.pod-security", Status.SKIPPED, "first environment")
     await guard(stack.kubeconfig, "guarded")

@@ -93,6 +93,7 @@ async def test_settings_that_cannot_be_used(stack: Stack, tmp_path: Path) -> Non
     ],
     ids=["unknown key and bad value", "no toml"],
 )
+@pytest.mark.slow
 async def test_settings_file_that_cannot_be_used(
     stack: Stack, tmp_path: Path, name: str, text: str, problems: list[tuple[str, ...]]
 ) -> None:
@@ -102,6 +103,7 @@ async def test_settings_file_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
+@pytest.mark.slow
 async def test_settings_file_that_is_not_there(stack: Stack, tmp_path: Path, how: str) -> None:
     file = str(tmp_path / "nowhere.yaml")
     if how == "option":
@@ -118,6 +120,7 @@ async def test_queue_that_does_not_exist(stack: Stack, tmp_path: Path) -> None:
     check(await run(stack, tmp_path, AGENTD_REPORTS_QUEUE_URL=url), ("queue reports", "GetQueueAttributes"))
 
 
+@pytest.mark.slow
 async def test_queue_without_a_dead_letter_queue(stack: Stack, tmp_path: Path) -> None:
     async with sqs(stack) as client:
         url = (await client.create_queue(QueueName="without-redrive-policy"))["QueueUrl"]
@@ -125,6 +128,7 @@ async def test_queue_without_a_dead_letter_queue(stack: Stack, tmp_path: Path) -
     check(ran, ("commands.dead_letter_queue_url", "redrive policy"))
 
 
+@pytest.mark.slow
 async def test_ledger_in_a_folder_that_nothing_can_be_written_to(stack: Stack, tmp_path: Path) -> None:
     # Not by permissions, which root does not heed: nobody can make a folder inside a file.
     (tmp_path / "file").write_text("")
@@ -132,10 +136,12 @@ async def test_ledger_in_a_folder_that_nothing_can_be_written_to(stack: Stack, t
     check(await run(stack, tmp_path, AGENTD_LEDGER__PATH=path), ("ledger", path))
 
 
+@pytest.mark.slow
 async def test_ledger_that_is_a_folder(stack: Stack, tmp_path: Path) -> None:
     check(await run(stack, tmp_path, AGENTD_LEDGER__PATH=str(tmp_path)), ("ledger", str(tmp_path), "not a file"))
 
 
+@pytest.mark.slow
 async def test_ledger_that_is_no_ledger(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text(TEXT)
     check(await run(stack, tmp_path), ("ledger", str(tmp_path / "ledger.db"), "not a database"))
@@ -157,6 +163,7 @@ async def test_metrics_port_that_is_taken(stack: Stack, tmp_path: Path) -> None:
     check(ran, ("telemetry.http_port", str(port), "in use"))
 
 
+@pytest.mark.slow
 async def test_profile_that_does_not_exist(stack: Stack, tmp_path: Path) -> None:
     ran = await run(stack, tmp_path, AGENTD_AWS__PROFILE="nobody")
     check(ran, ("profile", "nobody"))

@@ -97,6 +97,7 @@ async def test_the_proxy_tells_what_the_daemon_did_and_redrives_what_failed(tmp_
         assert again["data"]["reason"] == "expired", "a redrive lifts no refusal"
 
 
+@pytest.mark.slow
 async def test_strangers_find_the_calls_by_reflection_and_health(tmp_path: Path) -> None:
     async with site(tmp_path) as (_, daemon, _, _):
         process = await asyncio.create_subprocess_exec(
@@ -133,6 +134,7 @@ async def test_a_watch_ends_when_the_daemon_drains_and_nothing_is_left_behind(tm
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.slow
 async def test_what_the_proxy_is_asked_changes_nothing(tmp_path: Path) -> None:
     async with site(tmp_path) as (stack, _, plane, channel):
         gone = uuid_of("delete nothing")

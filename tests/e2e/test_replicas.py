@@ -114,9 +114,8 @@ async def check_world(stack: Stack, sent: Burst) -> None:
     assert found == sent.repositories
 
 
-@pytest.mark.parametrize(
-    "fifo", [pytest.param(False, id="standard"), pytest.param(True, id="fifo", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+@pytest.mark.slow
 async def test_two_replicas_tell_the_story_and_never_share_a_subject(tmp_path: Path, fifo: bool) -> None:
     runtime = system_runtime()
     async with (

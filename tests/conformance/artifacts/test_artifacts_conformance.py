@@ -98,7 +98,9 @@ PLACES: dict[str, Callable[[Path], AbstractAsyncContextManager[Place]]] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=PLACES)
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["ministack", pytest.param("moto", marks=pytest.mark.slow), "folder"]
+)
 async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with PLACES[request.param](tmp_path_factory.mktemp("artifacts")) as opened:
         yield opened

@@ -20,12 +20,14 @@ from tests.conformance.registry.support import aws_session, ministack, moto, new
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVERS = {"ministack": ministack, "moto": moto}
+# The second opinion is for the slow suite.
+IN_TURN = ["ministack", pytest.param("moto", marks=pytest.mark.slow)]
 WAIVERS = {
     ("ministack", "test_listings_are_read_page_by_page"): "ministack gives every listing whole, whatever MaxItems says",
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=IN_TURN)
 async def session(request: pytest.FixtureRequest) -> AsyncIterator[AwsSession]:
     async with SERVERS[request.param]() as endpoint_url, aws_session(endpoint_url) as opened:
         yield opened

@@ -36,8 +36,12 @@ def _condition(item: Object, kind: str) -> Object:
 
 
 def _is_true(item: Object, kind: str) -> bool:
+    return _condition_is(item, kind, "True")
+
+
+def _condition_is(item: Object, kind: str, status: str) -> bool:
     condition = _condition(item, kind)
-    return condition is not None and condition.status == "True"
+    return condition is not None and condition.status == status
 
 
 async def test_pod_becomes_ready(rig: Rig) -> None:
@@ -102,9 +106,10 @@ async def test_deployment_becomes_available(rig: Rig) -> None:
 
 
 def _is_rolled_out(item: Object) -> bool:
-    progressing = _condition(item, "Progressing")
+    progressing, status = _condition(item, "Progressing"), item.status
     return (
-        item.status.observed_generation == item.metadata.generation
+        status.observed_generation == item.metadata.generation
+        and status.updated_replicas == status.available_replicas == status.replicas == item.spec.replicas
         and progressing is not None
         and progressing.reason == "NewReplicaSetAvailable"
     )
@@ -122,6 +127,19 @@ async def test_deployment_rolls_out_a_new_template(rig: Rig) -> None:
     assert sizes == {"app:1": 0, "app:2": 2}
 
 
+async def test_recreated_pods_come_after_the_old_ones_are_gone(rig: Rig) -> None:
+    body = deployment("one", replicas=2, strategy={"type": "Recreate"})
+    await rig.apps.create_namespaced_deployment(rig.namespace, body)
+    await rig.until(rig.apps.list_namespaced_deployment, "one", _is_rolled_out)
+    old = {item.metadata.uid for item in (await rig.core.list_namespaced_pod(rig.namespace)).items}
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}
+    await rig.apps.patch_namespaced_deployment("one", rig.namespace, patch)
+    await rig.until(rig.apps.list_namespaced_deployment, "one", _is_rolled_out)
+    new = {item.metadata.uid for item in (await rig.core.list_namespaced_pod(rig.namespace)).items}
+    assert len(new) == 2
+    assert not new & old
+
+
 async def test_deployment_of_pods_that_never_come_up_is_not_available(rig: Rig) -> None:
     body = _told(deployment("one", replicas=1), behaviour="fail", reason="ErrImagePull")
     await rig.apps.create_namespaced_deployment(rig.namespace, body)
@@ -129,6 +147,17 @@ async def test_deployment_of_pods_that_never_come_up_is_not_available(rig: Rig) 
         rig.apps.list_namespaced_deployment, "one", lambda item: item.status.unavailable_replicas == 1
     )
     assert _condition(waiting, "Available").status == "False"
+
+
+async def test_rollout_that_does_not_advance_is_stuck(rig: Rig) -> None:
+    body = _told(deployment("one", replicas=1, progressDeadlineSeconds=1), behaviour="fail", reason="ErrImagePull")
+    await rig.apps.create_namespaced_deployment(rig.namespace, body)
+    stuck = await rig.until(
+        rig.apps.list_namespaced_deployment, "one", lambda item: _condition_is(item, "Progressing", "False")
+    )
+    progressing = _condition(stuck, "Progressing")
+    assert progressing.reason == "ProgressDeadlineExceeded"
+    assert progressing.message.endswith("has timed out progressing.")
 
 
 async def test_stateful_set_numbers_its_pods_and_keeps_their_claims(rig: Rig) -> None:

@@ -11,29 +11,7 @@ from tests.conformance.queue.rig import Rig
 from tests.conformance.queue.waivers import waiver
 from tests.servers import AwsServer, SqsAdmin
 
-_SERVERS = ["ministack", "moto", pytest.param("fauxqs", marks=pytest.mark.slow)]
-
-
-# These wait for a visibility to run out, on the server's clock. One server is enough for every run.
-_TAKES_SECONDS = frozenset(
-    {
-        "test_cancelled_poll_delays_a_message_but_does_not_lose_it",
-        "test_delay_hides_a_new_message",
-        "test_extended_message_stays_hidden",
-        "test_fraction_of_a_second_hides_for_a_whole_one",
-        "test_late_delete_is_an_error",
-        "test_visibility_runs_out",
-    }
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what takes seconds to the slow suite, but on ministack."""
-    for item in items:
-        if isinstance(item, pytest.Function) and item.originalname in _TAKES_SECONDS:
-            callspec = getattr(item, "callspec", None)
-            if callspec is not None and callspec.params.get("server") == "moto":
-                item.add_marker(pytest.mark.slow)
+_SERVERS = ["ministack", *(pytest.param(name, marks=pytest.mark.slow) for name in ("moto", "fauxqs"))]
 
 
 @pytest.fixture(scope="session", params=_SERVERS)

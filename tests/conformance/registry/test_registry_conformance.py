@@ -18,6 +18,8 @@ from tests.conformance.registry.support import INDEX, Bench, aws_session, bench,
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVERS = {"ministack": ministack, "moto": moto}
+# The second opinion is for the slow suite.
+IN_TURN = ["ministack", pytest.param("moto", marks=pytest.mark.slow)]
 WAIVERS = {
     ("moto", "test_listings_are_read_page_by_page"): "moto gives every listing whole, whatever maxResults says",
     ("moto", "test_credentials_are_good_for_a_while"): "moto's token expired in 2015",
@@ -25,7 +27,7 @@ WAIVERS = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=IN_TURN)
 async def session(request: pytest.FixtureRequest) -> AsyncIterator[AwsSession]:
     async with SERVERS[request.param]() as endpoint_url, aws_session(endpoint_url) as opened:
         yield opened
