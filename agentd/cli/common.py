@@ -14,7 +14,7 @@ import uvloop
 from agentd.app.stopping import ExitCode, Misconfigured
 from agentd.cli.errors import StackError
 from agentd.core import AgentError
-from agentd.embedded import EmbeddedCloudError, EmbeddedServerError
+from agentd.embedded import EmbeddedServerError
 from agentd.settings import Loaded, SettingsError, load
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise Unusable(str(error)) from error
     except AgentError as error:
         raise click.ClickException(f"{error.reason.value}: {error.message}") from error
-    except (EmbeddedServerError, EmbeddedCloudError, StackError) as error:
+    except (EmbeddedServerError, StackError) as error:
         raise click.ClickException(str(error)) from error
     except ExceptionGroup as errors:
         ours, others = errors.split((EmbeddedServerError, StackError))

@@ -28,8 +28,6 @@ _CHILD_ENVIRONMENT = MappingProxyType(
 )
 _MODULE = "agentd.embedded.cloud_server"
 
-EmbeddedCloudError = EmbeddedServerError
-
 
 class EmbeddedCloud:
     """A running emulated cloud. Make one with `EmbeddedCloud.start`."""
@@ -44,11 +42,11 @@ class EmbeddedCloud:
     async def start(cls, port: int | None = None, log: Path | None = None) -> AsyncIterator["EmbeddedCloud"]:
         """Run it on a loopback port (any free one unless given) until the block ends.
 
-        The child's output goes to the end of the file `log`, or nowhere. EmbeddedCloudError carries it when the child does not
+        The child's output goes to the end of the file `log`, or nowhere. EmbeddedServerError carries it when the child does not
         come up.
         """
         if importlib.util.find_spec("ministack") is None:
-            raise EmbeddedCloudError(
+            raise EmbeddedServerError(
                 "the emulated cloud is not installed: it comes with the extra 'embedded' (pip install 'agentd[embedded]')"
             )
         arguments = (str(port or 0),)

@@ -1,4 +1,4 @@
-"""Faults that the emulated cloud shows on demand, so that nothing in the product needs a hook for tests."""
+"""Faults that embedded servers show on demand, so that nothing in the product needs a hook for tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class FaultKind(StrEnum):
     """What happens to a call that a fault meets."""
 
     ERROR = "error"
-    """It has no effect; the answer is an error as AWS would give it."""
+    """It has no effect; the answer is an error as the service itself would give it."""
     ANSWER = "answer"
     """It has no effect; the answer is `body`, with HTTP status 200: a batch of which some entries failed, for example."""
     DELAY = "delay"
@@ -35,9 +35,9 @@ class Fault(BaseModel):
     kind: FaultKind
     """What happens."""
     service: str | None = None
-    """As in an endpoint's name: ecr, sqs, s3."""
+    """As in an endpoint's name: ecr, sqs, s3. Of Kubernetes the resource: pods, deployments/scale."""
     operation: str | None = None
-    """As the API calls it: CreateRepository."""
+    """As the API calls it: CreateRepository. Of Kubernetes the verb: get, list, watch, create, update, patch, delete."""
     contains: str = ""
     """A part of the request."""
     times: Annotated[int, Field(ge=1)] | None = 1
@@ -47,7 +47,7 @@ class Fault(BaseModel):
     status: Annotated[int, Field(ge=400, le=599)] = 400
     """HTTP status of an error."""
     code: str = "InternalFailure"
-    """AWS error code of an error, for example ThrottlingException."""
+    """AWS error code of an error, for example ThrottlingException. Of Kubernetes the reason, unless the status tells it."""
     message: str = "Injected fault."
     """Message of an error."""
     body: str = ""

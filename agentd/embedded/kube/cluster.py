@@ -1,17 +1,20 @@
 """The embedded Kubernetes: an API server in memory with its controllers, in a child process that ends with this one."""
 
+import importlib.util
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from agentd.embedded.child import run_child
+from agentd.core import Runtime
+from agentd.embedded.child import EmbeddedServerError, run_child
 from agentd.embedded.control import ControlClient
 from agentd.embedded.faults import Fault
 from agentd.embedded.kube.world import Denial, KubeSettings
 
 _MODULE = "agentd.embedded.kube.server"
+_NEEDED = ("jsonpatch", "kubernetes_validate")
 _READS = ("get", "list", "watch")
 _DRY = " (dry run)"
 _ASKS_ONLY = ("selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews", "tokenreviews")
@@ -35,12 +38,27 @@ class EmbeddedKubernetes:
         Pods run `pod_start_s` seconds after their creation. The child's output goes to the end of the file `log`, or
         nowhere; EmbeddedServerError carries it when the child does not come up.
         """
+        if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+            raise EmbeddedServerError(
+                "the embedded Kubernetes is not installed: it comes with the extra 'embedded' (pip install 'agentd[embedded]')"
+            )
         delay = KubeSettings().pod_start_s if pod_start_s is None else pod_start_s
         arguments = (str(port or 0), str(delay))
         async with run_child("the embedded Kubernetes", _MODULE, arguments, environment={}, log=log) as taken:
             url = f"http://127.0.0.1:{taken}"
             async with ControlClient.session(url) as session:
                 yield cls(url, ControlClient(session))
+
+    @classmethod
+    @asynccontextmanager
+    async def start_here(
+        cls, runtime: Runtime, settings: KubeSettings | None = None
+    ) -> AsyncIterator["EmbeddedKubernetes"]:
+        """Run it in this process, on a free loopback port, until the block ends: with a clock and dice of the caller's."""
+        from agentd.embedded.kube.here import serve_here
+
+        async with serve_here(runtime, settings or KubeSettings()) as url, ControlClient.session(url) as session:
+            yield cls(url, ControlClient(session))
 
     def kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig with which every client reaches it, and return its path."""

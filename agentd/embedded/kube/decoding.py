@@ -11,6 +11,7 @@ from agentd.embedded.kube.objects import Json, Object, micro_timestamp
 from agentd.embedded.kube.schema import Form, Scalar, Type
 
 _NOTED = 100
+_NOTHING: Mapping[Scalar, Json] = MappingProxyType({Scalar.QUANTITY: "0", Scalar.INT_OR_STRING: 0})
 _WITH_ZERO = (Scalar.STRING, Scalar.INTEGER, Scalar.NUMBER, Scalar.BOOLEAN)
 
 
@@ -54,7 +55,7 @@ class Decoder:
 
     def _entry(self, kind: Type, raw: Json, path: str, owner: str) -> Json:
         if raw is None:
-            return "" if kind.form is Form.SCALAR else None
+            return _NOTHING.get(kind.scalar, "") if kind.form is Form.SCALAR else None
         return self._value(kind, raw, path, owner)
 
     def _struct(self, kind: Type, raw: dict[str, Json], path: str) -> Json:

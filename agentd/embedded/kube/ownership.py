@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from agentd.embedded.kube.objects import Json, Object, child, dig
+from agentd.embedded.kube.objects import Json, Object, dig
 from agentd.embedded.kube.schema import Type
 from agentd.embedded.kube.status import ApiError, Cause, apply_conflict, bad_request, internal
 from agentd.embedded.kube.typed import (
@@ -174,7 +174,7 @@ def _config_fields(scope: Scope, config: Object) -> FieldSet:
     try:
         check(scope.type, config)
     except TypedError as error:
-        meta = child(config, "metadata")
+        meta = config.get("metadata") or {}
         group, _, version = str(config["apiVersion"]).rpartition("/")
         kind = f"{group}/{version}, Kind={config['kind']}" if group else f"/{version}, Kind={config['kind']}"
         place = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {kind}"

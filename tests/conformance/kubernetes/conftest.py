@@ -4,8 +4,7 @@ A real one is there when AGENTD_TEST_KUBECONFIG names a kubeconfig of a cluster 
 with its binaries (`make kube`).
 """
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,24 +15,10 @@ from kubernetes_asyncio.config import load_kube_config
 
 from agentd.embedded.kube import EmbeddedKubernetes
 from tests.conformance.kubernetes.rig import Rig
-from tests.servers.kube_control_plane import find_assets, run_kubernetes
-
-_GIVEN = os.environ.get("AGENTD_TEST_KUBECONFIG")
-_SERVERS = ["embedded", *(["real"] if _GIVEN or find_assets() else [])]
+from tests.servers.kube_control_plane import SERVERS
 
 
-@pytest.fixture(scope="session")
-def real_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A real API server, one for the whole run."""
-    assets = find_assets()
-    if _GIVEN or assets is None:
-        yield Path(_GIVEN or "")
-        return
-    with run_kubernetes(tmp_path_factory.mktemp("kubernetes"), assets) as kubeconfig:
-        yield kubeconfig
-
-
-@pytest.fixture(scope="module", params=_SERVERS)
+@pytest.fixture(scope="module", params=SERVERS)
 def given_kubeconfig(request: pytest.FixtureRequest) -> Path | None:
     """Each server in turn; None for the embedded one, which is started for the module."""
     kubeconfig: Path | None = request.getfixturevalue("real_kubeconfig") if request.param == "real" else None

@@ -17,7 +17,7 @@ from types_aiobotocore_ecr import ECRClient
 from types_aiobotocore_s3 import S3Client
 from types_aiobotocore_sqs import SQSClient
 
-from agentd.embedded import EmbeddedCloud, EmbeddedCloudError, Fault, FaultKind
+from agentd.embedded import EmbeddedCloud, EmbeddedServerError, Fault, FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -128,7 +128,7 @@ async def test_cleared_faults_are_gone(cloud: EmbeddedCloud, ecr: ECRClient) -> 
 
 
 async def test_a_nonsensical_fault_is_refused_by_the_server_too(cloud: EmbeddedCloud) -> None:
-    with pytest.raises(EmbeddedCloudError, match="delay_s"):
+    with pytest.raises(EmbeddedServerError, match="delay_s"):
         await cloud.inject(Fault.model_construct(kind=FaultKind.DELAY))
 
 
@@ -187,7 +187,7 @@ async def test_a_tag_comes_off_an_image_and_the_last_one_takes_the_image_along(e
 async def test_a_port_in_use_is_an_error_with_the_reason(cloud: EmbeddedCloud, tmp_path: Path) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
     log = tmp_path / "logs" / "cloud.log"
-    with pytest.raises(EmbeddedCloudError, match=r"(?s)ended with code 1; .*in use"):
+    with pytest.raises(EmbeddedServerError, match=r"(?s)ended with code 1; .*in use"):
         async with EmbeddedCloud.start(port, log):
             pass
     assert "in use" in log.read_text()
@@ -195,7 +195,7 @@ async def test_a_port_in_use_is_an_error_with_the_reason(cloud: EmbeddedCloud, t
 
 async def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(EmbeddedCloudError, match=r"agentd\[embedded\]"):
+    with pytest.raises(EmbeddedServerError, match=r"agentd\[embedded\]"):
         async with EmbeddedCloud.start():
             pass
 

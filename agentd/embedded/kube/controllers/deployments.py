@@ -1,10 +1,12 @@
 """Deployments: a replica set for each template, and a rollout from one to the next."""
 
+from datetime import datetime
 from math import ceil, floor
 from typing import NamedTuple
 
 from agentd.embedded.kube.controllers.controller import Controller, Hands, Key
 from agentd.embedded.kube.controllers.owned import (
+    is_active,
     keys_of,
     owned_by,
     reference,
@@ -33,6 +35,12 @@ _DESIRED = "deployment.kubernetes.io/desired-replicas"
 _MOST = "deployment.kubernetes.io/max-replicas"
 HASH = "pod-template-hash"
 _PERCENT = "%"
+_DONE = "NewReplicaSetAvailable"
+_CREATED = "NewReplicaSetCreated"
+_STUCK = "ProgressDeadlineExceeded"
+_ADVANCES = ("updatedReplicas", "readyReplicas", "availableReplicas")
+_DEADLINE_S = 600
+_GRACE_S = 0.05  # times are told in whole seconds
 
 
 class _Sets(NamedTuple):
@@ -58,8 +66,8 @@ def _reconcile(hands: Hands, key: Key) -> float | None:
             owner = _note_revision(hands, owner, sets)
             _scale(hands, owner, sets)
             _forget_old(hands, owner, sets)
-    hands.set_status(DEPLOYMENTS, owner, _status(hands.world, owner, _sets(hands, owner)))
-    return None
+    owner = hands.set_status(DEPLOYMENTS, owner, _status(hands.world, owner, _sets(hands, owner)))
+    return _until_stuck(hands.world, owner)
 
 
 def _sets(hands: Hands, owner: Object) -> _Sets:
@@ -73,9 +81,11 @@ def _waits_for_old(world: World, owner: Object, sets: _Sets) -> bool:
     """Whether the former pods have to be gone first."""
     if dig(owner, "spec", "strategy", "type") != "Recreate":
         return False
-    return any(_replicas(item) or any(True for _ in owned_by(world, item, PODS)) for item in sets.old) and any(
-        _replicas(item) for item in sets.old
-    )
+    return any(_replicas(item) or _has_pods(world, item) for item in sets.old)
+
+
+def _has_pods(world: World, item: Object) -> bool:
+    return any(is_active(pod) or is_terminating(pod) for pod in owned_by(world, item, PODS))
 
 
 def _create_set(hands: Hands, owner: Object, sets: _Sets) -> Object:
@@ -193,9 +203,10 @@ def _status(world: World, owner: Object, sets: _Sets) -> Object:
         **({"collisionCount": before["collisionCount"]} if "collisionCount" in before else {}),
     }
     status |= {name: number for name, number in counts.items() if number}
-    conditions = _available(world, owner, total["availableReplicas"], before.get("conditions") or [])
-    conditions = _progressing(world, owner, sets, conditions)
-    status["conditions"] = _failing(world, sets, conditions)
+    status["conditions"] = _available(world, owner, total["availableReplicas"], before.get("conditions") or [])
+    if not owner["spec"].get("paused"):
+        status["conditions"] = _progressing(world, owner, sets, status)
+    status["conditions"] = _failing(world, sets, status["conditions"])
     return status
 
 
@@ -212,23 +223,53 @@ def _available(world: World, owner: Object, available: int, conditions: list[Obj
     return _updated(world, conditions, told)
 
 
-def _progressing(world: World, owner: Object, sets: _Sets, conditions: list[Object]) -> list[Object]:
+def _progressing(world: World, owner: Object, sets: _Sets, status: Object) -> list[Object]:
+    """The conditions with how the rollout goes: done, going on, or stuck for longer than it may be."""
+    conditions: list[Object] = status["conditions"]
+    told = _progress(owner, sets)
+    known = next((one for one in conditions if one["type"] == "Progressing"), None)
+    if known is None or told["reason"] == _DONE:
+        return _updated(world, conditions, told)
+    before = child(owner, "status")
+    if any(status.get(name, 0) > before.get(name, 0) for name in _ADVANCES):
+        return [*without_condition(conditions, "Progressing"), {**known, **told, "lastUpdateTime": world.now()}]
+    if known["reason"] == _STUCK or _time_left(world, owner, known) <= 0:
+        message = told["message"].replace("is progressing", "has timed out progressing")
+        return _updated(world, conditions, {**told, "status": "False", "reason": _STUCK, "message": message})
+    return _updated(world, conditions, told)
+
+
+def _progress(owner: Object, sets: _Sets) -> Object:
+    told = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}
     if sets.new is None:
-        return conditions
-    wanted, name = owner["spec"].get("replicas", 1), name_of(sets.new)
-    here = child(sets.new, "status")
-    done = (
+        return {**told, "message": f'Deployment "{name_of(owner)}" is progressing.'}
+    wanted, here = owner["spec"].get("replicas", 1), child(sets.new, "status")
+    subject = f'ReplicaSet "{name_of(sets.new)}"'
+    is_done = (
         here.get("replicas", 0) == here.get("availableReplicas", 0) == wanted
         and here.get("observedGeneration") == sets.new["metadata"]["generation"]
         and not any(child(item, "status").get("replicas") for item in sets.old)
     )
-    told = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}
-    told["message"] = f'ReplicaSet "{name}" is progressing.'
+    if is_done:
+        return {**told, "reason": _DONE, "message": f"{subject} has successfully progressed."}
     if wanted and not here.get("replicas"):
-        told |= {"reason": "NewReplicaSetCreated", "message": f'Created new replica set "{name}"'}
-    if done:
-        told |= {"reason": "NewReplicaSetAvailable", "message": f'ReplicaSet "{name}" has successfully progressed.'}
-    return _updated(world, conditions, told)
+        return {**told, "reason": _CREATED, "message": f'Created new replica set "{name_of(sets.new)}"'}
+    return {**told, "message": f"{subject} is progressing."}
+
+
+def _time_left(world: World, owner: Object, progressing: Object) -> float:
+    """How long the rollout may still go without an advance, in seconds."""
+    since = datetime.fromisoformat(progressing["lastUpdateTime"]).timestamp()
+    allowed: float = owner["spec"].get("progressDeadlineSeconds", _DEADLINE_S)
+    return since + allowed - world.runtime.now()
+
+
+def _until_stuck(world: World, owner: Object) -> float | None:
+    """When to look whether a rollout is stuck; None when it is done, or known to be."""
+    for condition in child(owner, "status", "conditions") or ():
+        if condition["type"] == "Progressing" and condition["reason"] not in (_DONE, _STUCK):
+            return max(0.0, _time_left(world, owner, condition)) + _GRACE_S
+    return None
 
 
 def _failing(world: World, sets: _Sets, conditions: list[Object]) -> list[Object]:

@@ -20,11 +20,12 @@ def _prepare_create(_world: World, job: Object) -> None:
     spec, meta = job["spec"], job["metadata"]
     if spec.get("manualSelector"):
         return
+    name = meta.get("name", "")
     labels = {
         "controller-uid": meta["uid"],
-        "job-name": meta["name"],
+        "job-name": name,
         _UID_LABEL: meta["uid"],
-        "batch.kubernetes.io/job-name": meta["name"],
+        "batch.kubernetes.io/job-name": name,
     }
     template = metadata(spec.setdefault("template", {}))
     template["labels"] = {**(template.get("labels") or {}), **labels}

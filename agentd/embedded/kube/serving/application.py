@@ -42,6 +42,7 @@ class Api:
     def __init__(self, world: World) -> None:
         self._world = world
         self._control = Control()
+        self._late_calls: set[asyncio.Task[web.StreamResponse]] = set()
 
     def application(self) -> web.Application:
         """Everything that is served."""
@@ -85,19 +86,31 @@ class Api:
         return await self._show(fault, asked)
 
     async def _show(self, fault: Fault, asked: Asked) -> web.StreamResponse:
+        if fault.kind in (FaultKind.DELAY, FaultKind.DROP_AFTER):
+            answered = await self._late(fault.delay_s, asked)
+            return answered if fault.kind is FaultKind.DELAY else hang_up(asked.request)
         await asyncio.sleep(fault.delay_s)
         match fault.kind:
             case FaultKind.ERROR:
                 return failure(_injected(fault, asked.target))
             case FaultKind.ANSWER:
                 return answer(fault.body.encode())
-            case FaultKind.DROP_BEFORE:
+            case _:
                 return hang_up(asked.request)
-            case FaultKind.DROP_AFTER:
-                await self._answered(asked)
-                return hang_up(asked.request)
-            case FaultKind.DELAY:
-                return await self._answered(asked)
+
+    async def _late(self, delay_s: float, asked: Asked) -> web.StreamResponse:
+        """Carried out after a while, whether or not the client still waits."""
+
+        async def carry_out() -> web.StreamResponse:
+            await asyncio.sleep(delay_s)
+            return await self._answered(asked)
+
+        if asked.verb == "watch":
+            return await carry_out()
+        task = asyncio.create_task(carry_out(), name="a late call")
+        self._late_calls.add(task)
+        task.add_done_callback(self._late_calls.discard)
+        return await asyncio.shield(task)
 
     async def _answered(self, asked: Asked) -> web.StreamResponse:
         try:

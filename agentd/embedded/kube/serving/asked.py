@@ -8,9 +8,13 @@ from aiohttp import web
 from agentd.embedded.kube.objects import Json
 from agentd.embedded.kube.serving.queries import read_call
 from agentd.embedded.kube.serving.targets import Target
-from agentd.embedded.kube.status import bad_request
+from agentd.embedded.kube.status import ApiError, bad_request
 from agentd.embedded.kube.writes import Call, Patch, PatchType
 from agentd.embedded.kube.writes.patching import check_apply_options, unsupported_media_type
+
+_UNSUPPORTED_MEDIA_TYPE = 415
+_READABLE = ("application/json", "application/octet-stream", "text/plain", "*/*")  # or nothing that says otherwise
+_UNREADABLE = "the body of the request was in an unknown format - accepted media types include: application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,11 @@ class Asked:
         return read_call(self.target, self.request.query, self.request.headers.get("User-Agent", ""))
 
     def json(self) -> Json:
-        """The body; None when there is none. ApiError 400."""
+        """The body; None when there is none. ApiError 400, or 415 for what is not JSON."""
         if not self.body:
             return None
+        if self.request.content_type not in _READABLE:
+            raise ApiError(_UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", _UNREADABLE)
         try:
             return json.loads(self.body)
         except ValueError as error:

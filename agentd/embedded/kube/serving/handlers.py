@@ -17,6 +17,7 @@ from agentd.embedded.kube.serving.queries import (
     read_selection,
     read_watch_options,
 )
+from agentd.embedded.kube.serving.tables import table, wants_table
 from agentd.embedded.kube.status import forbidden
 from agentd.embedded.kube.subresources.reviews import USER, is_denied, is_review, review
 from agentd.embedded.kube.watches import check_watch, events
@@ -30,6 +31,8 @@ _CREATED = 201
 def _list(world: World, asked: Asked) -> web.Response:
     selection = read_selection(asked.target, asked.request.query)
     found = page(world, selection, read_list_options(asked.request.query))
+    if wants_table(asked.request.headers.get("Accept", "")):
+        return document(table(asked.target.kind, found.items, found.metadata, world.runtime.now()))
     return answer(encode_list(asked.target.kind, found.items, found.metadata))
 
 
@@ -51,6 +54,8 @@ def _get(world: World, asked: Asked) -> web.Response:
     item = world.store.get(call.kind.resource, call.namespace, call.name)
     if item is None:
         raise call.not_found()
+    if wants_table(asked.request.headers.get("Accept", "")):
+        return document(table(call.kind, [item], {}, world.runtime.now()))
     return answer(encode(call.kind, item))
 
 

@@ -1,6 +1,7 @@
 """The API's own description, as far as clients look at it: schemas of the kinds, and a path for each."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from agentd.embedded.kube.kinds import Kind, Kinds
@@ -11,6 +12,14 @@ from agentd.embedded.kube.status import unknown_path
 
 _INFO = {"title": "Kubernetes", "version": f"v{VERSION}"}
 _OURS = "#/$defs/"
+_OF_LISTS = MappingProxyType({"get": "list", "post": "post"})
+_OF_ITEMS = MappingProxyType({"get": "get", "put": "put", "patch": "patch", "delete": "delete"})
+_VERBS = MappingProxyType({"post": "create", "put": "update"})
+_WRITES = ("post", "put", "patch")
+_PARAMETERS = [
+    {"name": name, "in": "query", "schema": {"type": "string"}, "type": "string"}
+    for name in ("dryRun", "fieldManager", "fieldValidation")
+]
 
 
 def openapi_v2(kinds: Kinds) -> Object:
@@ -87,7 +96,12 @@ def _pointed(schema: Json, prefix: str) -> Json:
 
 
 def _paths(kinds: list[Kind]) -> Object:
-    return {_path(kind): {"x-kubernetes-group-version-kind": _gvk(kind)} for kind in kinds}
+    found: Object = {}
+    for kind in kinds:
+        found[_path(kind)] = _operations(kind, _OF_LISTS)
+        if "get" in kind.verbs:
+            found[f"{_path(kind)}/{{name}}"] = _operations(kind, _OF_ITEMS)
+    return found
 
 
 def _path(kind: Kind) -> str:
@@ -95,5 +109,16 @@ def _path(kind: Kind) -> str:
     return f"{base}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{base}/{kind.plural}"
 
 
-def _gvk(kind: Kind) -> Object:
-    return {"group": kind.group, "version": kind.version, "kind": kind.kind}
+def _operations(kind: Kind, verbs: Mapping[str, str]) -> Object:
+    """What clients look for: which kind it is about, and that fields can be validated."""
+    about = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    return {
+        method: {
+            "x-kubernetes-action": verb,
+            "x-kubernetes-group-version-kind": about,
+            "parameters": _PARAMETERS if method in _WRITES else [],
+            "responses": {"200": {"description": "OK"}},
+        }
+        for method, verb in verbs.items()
+        if _VERBS.get(verb, verb) in kind.verbs
+    }

@@ -12,7 +12,8 @@ from agentd.embedded.kube.typed import Path
 _STATUS = "f:status"
 _SPEC = "f:spec"
 _METADATA = "f:metadata"
-_KEEP_LABELS = ("apps", "batch")
+
+LABELS_APART = ("apps", "batch")  # groups whose status endpoints leave the labels alone
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Call:
         if self.subresource == "status":
             if self.kind.custom:
                 return ((_SPEC,), (_METADATA,))
-            labels = ((_METADATA, "f:labels"),) if self.kind.group in _KEEP_LABELS else ()
+            labels = ((_METADATA, "f:labels"),) if self.kind.group in LABELS_APART else ()
             return ((_SPEC,), *labels)
         return ((_STATUS,),) if self.kind.status and not self.subresource else ()
 

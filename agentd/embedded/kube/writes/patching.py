@@ -96,6 +96,8 @@ def _apply(world: World, call: Call, live: Object | None, config: Json) -> tuple
     if not isinstance(config, dict):
         raise bad_request("error decoding YAML: the body is not an object")
     _check_versions(call, config)
+    if not isinstance(config.get("metadata") or {}, dict):
+        raise bad_request("error decoding YAML: metadata is not an object")
     placed = {**config, "metadata": dict(config.get("metadata") or {})}
     check_name(call, placed)
     check_place(call, placed)

@@ -10,7 +10,7 @@ from agentd.embedded.kube.rules.meta import check_changed_metadata, check_new_me
 from agentd.embedded.kube.status import ApiError, conflict, invalid, wrong
 from agentd.embedded.kube.world import World
 from agentd.embedded.kube.writes.bodies import check_name, check_place, read_body
-from agentd.embedded.kube.writes.call import Call
+from agentd.embedded.kube.writes.call import LABELS_APART, Call
 from agentd.embedded.kube.writes.creating import create
 
 _STALE = "the object has been modified; please apply your changes to the latest version and try again"
@@ -120,7 +120,7 @@ def _isolate(call: Call, live: Object, new: Object) -> None:
             "resourceVersion": new["metadata"]["resourceVersion"],
         }
         new["metadata"] = {**live["metadata"], **{key: value for key, value in kept.items() if value is not None}}
-    elif call.kind.group in ("apps", "batch"):
+    elif call.kind.group in LABELS_APART:
         _take(new["metadata"], live["metadata"], "labels")
 
 
