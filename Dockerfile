@@ -26,7 +26,7 @@ ENV PATH=/opt/agentd/bin:$PATH \
 USER 10001
 # The only place that is written to: run with a read-only root and this volume.
 VOLUME ["/var/lib/agentd"]
-EXPOSE 9464
+EXPOSE 9464 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9464/livez', timeout=4)"]

@@ -172,28 +172,39 @@ class Daemon:
                 spawn(group, for_ever(lag, "loop-lag"), "loop-lag"),
                 spawn(group, for_ever(parts.proxy.run(), "proxy"), "proxy"),
             ]
-            stopping = spawn(group, self._drain_when_asked(parts), "stop")
+            stopping = spawn(group, self._drain_when_asked(parts.consumer), "stop")
+            answering = spawn(group, self._answer_until_drained(parts.proxy), "answer")
             summary = await parts.consumer.run()
             log.info("agent.drained", finished=summary.finished, released=summary.released, cancelled=summary.cancelled)
             await self._flush(parts.reports)
-            for task in (*others, stopping):
+            if self._stop.drain.is_set():
+                await answering
+            for task in (*others, stopping, answering):
                 task.cancel()
         if self._stop.abort.is_set():
             return ExitCode.ABORTED
         return ExitCode.DRAINED if self._stop.drain.is_set() else ExitCode.FAILED
 
-    async def _drain_when_asked(self, parts: Parts) -> None:
+    async def _drain_when_asked(self, consumer: Consumer) -> None:
         await self._stop.drain.wait()
         drain = self._settings.drain
         self._replica.intake.pause("draining")
         exit_hard_after(drain.hard_exit_s)
         log.info("agent.draining", grace_s=drain.grace_s)
-        parts.consumer.drain(drain.grace_s)
+        consumer.drain(drain.grace_s)
+        await self._stop.abort.wait()
+        log.warning("agent.aborting")
+        consumer.abort()
+
+    async def _answer_until_drained(self, proxy: Proxy) -> None:
+        """From the wish to stop on, calls at work get their grace; an abort ends them."""
+        await self._stop.drain.wait()
         async with asyncio.TaskGroup() as group:
-            self._runtime.spawn(group, parts.proxy.drain(), "drain-proxy")
-            await self._stop.abort.wait()
-            log.warning("agent.aborting")
-            parts.consumer.abort()
+            draining = self._runtime.spawn(group, proxy.drain(), "drain-proxy")
+            aborted = self._runtime.spawn(group, self._stop.abort.wait(), "abort")
+            await asyncio.wait((draining, aborted), return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
+            aborted.cancel()
 
     async def _flush(self, reports: Reports) -> None:
         try:

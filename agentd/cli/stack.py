@@ -78,6 +78,7 @@ class Stack:
             # Polls cost nothing here, and a drain waits for the open ones.
             "AGENTD_BUS__WAIT_S": "1",
             "AGENTD_CLUSTER__DELETE_WAIT_S": "0.5",
+            "AGENTD_DISPATCH__STEP_RETRY_CAP_S": "0.5",
             **settings,
         }
 

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from agentd.cli.control_plane import ControlPlane, control_plane, event
 from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.core import system_runtime
+from agentd.embedded import Fault, FaultKind
 from agentd.events import EnvironmentCreate, EnvironmentHibernate, ProjectDelete
 from proxy.generated.v1 import agent_pb2, cluster_pb2, environments_pb2
 from tests.e2e.harness import eventually, running, uuid_of
@@ -132,6 +133,25 @@ async def test_a_watch_ends_when_the_daemon_drains_and_nothing_is_left_behind(tm
             with pytest.raises(grpc.aio.AioRpcError) as ended:
                 await to_its_end(watch)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_call_at_work_ends_well_while_the_daemon_drains(tmp_path: Path) -> None:
+    async with site(tmp_path) as (stack, daemon, _, channel):
+        assert stack.kubernetes is not None
+        fault = await stack.kubernetes.inject(
+            Fault(kind=FaultKind.DELAY, service="nodes", operation="list", delay_s=2.0, times=None)
+        )
+        asked = asyncio.ensure_future(
+            call(channel, "Cluster/GetNodes", cluster_pb2.GetNodesRequest(), cluster_pb2.GetNodesResponse)
+        )
+
+        async def under_way() -> bool:
+            assert stack.kubernetes is not None
+            return await stack.kubernetes.hits(fault) > 0
+
+        await eventually(under_way)
+        assert await daemon.stop() == 0
+        assert [node.name for node in (await asked).nodes] == ["embedded"]
 
 
 @pytest.mark.slow
