@@ -175,7 +175,9 @@ async def test_sigterm_at_start_up_ends_it_although_the_queue_cannot_be_reached(
 async def test_a_lost_cloud_fails_readiness_but_not_liveness_and_work_goes_on_when_it_is_back(tmp_path: Path) -> None:
     port, runtime = free_port(), system_runtime()
     async with start_stack(tmp_path, port=port) as stack, control_plane(stack, runtime) as plane:
-        daemon = DaemonProcess(stack.environment(**SHORT), log=tmp_path / "agentd.log")
+        # The next stack's cluster is another one: this is about the cloud.
+        environment = stack.environment(**SHORT, AGENTD_CLUSTER__ACCESS="none")
+        daemon = DaemonProcess(environment, log=tmp_path / "agentd.log")
         await daemon.start()
         await plane.send(creation(1))
         await plane.report(uuid_of("create drain 1"))
