@@ -126,8 +126,7 @@ class Runner:
                 message = f"{subject} is held by replica {replica}"
                 return await self.put_off(work.delivery, work.record, "lease", message, wait_s)
             case Missing(facet=facet):
-                message = f"{work.event.subject} has not been created: nothing is known of its {facet}"
-                return await self.put_off(work.delivery, work.record, "subject", message)
+                return await self._too_early(work, facet)
             case NameTaken(deleting=True, by_subject=other, name=name):
                 message = f"the name {name} is not free before {other} is deleted"
                 return await self.put_off(work.delivery, work.record, "name", message)
@@ -135,6 +134,18 @@ class Runner:
                 return await self.endings.repeat(record)
             case _:
                 return await self.endings.finish(work.delivery, work.record, outcome_of(obstacle, work.event))
+
+    async def _too_early(self, work: Work, facet: str) -> Verdict:
+        """Wait for what creates the subject, unless it cannot come before this event has gone."""
+        message = f"{work.event.subject} has not been created: nothing is known of its {facet}"
+        if work.delivery.group == str(work.event.subject):
+            outcome = Outcome(
+                OutcomeKind.FAILED,
+                reason=Reason.DEFERRED_TOO_LONG,
+                message=f"{message}, and nothing overtakes this event in its FIFO group",
+            )
+            return await self.endings.finish(work.delivery, work.record, outcome)
+        return await self.put_off(work.delivery, work.record, "subject", message)
 
     async def _attempt(
         self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData

@@ -123,7 +123,7 @@ async def test_two_replicas_tell_the_story_and_never_share_a_subject(tmp_path: P
         replicas(stack, 2, **SHORT) as pair,
         control_plane(stack, runtime) as plane,
     ):
-        teller = Teller(Stage(stack, runtime), plane, once_reported(story()) if fifo else story())
+        teller = Teller(Stage(stack, runtime), plane, once_reported(story(fifo=True)) if fifo else story())
         await teller.tell(lambda _told: None)
         assert [(told.telling.title, told.found) for told in teller.told.values() if not told.right] == []
         await settled(stack)

@@ -16,10 +16,13 @@ _FOREIGN = Expected("failed", reason="foreign_object")
 _REDRIVEN = Expected("succeeded", changed=True, epoch=2)
 
 
-def story() -> Sequence[Act]:
-    """Every outcome, and every way that a message can be wrong, late or double."""
+def story(*, fifo: bool = False) -> Sequence[Act]:
+    """Every outcome, and every way that a message can be wrong, late or double.
+
+    On a FIFO queue nothing overtakes an event of its own subject, so that there a deploy comes after its environment.
+    """
     script = Script()
-    return (*_repositories(script), *_environments(script), *_endings(script))
+    return (*_repositories(script), _environments_begin(script, fifo=fifo), *_environments(script), *_endings(script))
 
 
 def _repositories(script: Script) -> Sequence[Act]:
@@ -42,17 +45,16 @@ def _repositories(script: Script) -> Sequence[Act]:
     )
 
 
+def _environments_begin(script: Script, *, fifo: bool) -> Act:
+    deploy = script.deploy("staging", 2, {}, _CREATED, "after its environment" if fifo else "before its environment")
+    create = script.create_environment("staging", 1, _CREATED, before=None if fifo else Stage.until_the_deploy_waits)
+    others = (script.create_environment("dev", 1, _CREATED), script.configure("gamma", 2, _CREATED))
+    return Act((create, deploy, *others) if fifo else (deploy, create, *others))
+
+
 def _environments(script: Script) -> Sequence[Act]:
     builds = {"alpha": "build used", "gamma": "build fast"}
     return (
-        Act(
-            (
-                script.deploy("staging", 2, {}, _CREATED, "before its environment"),
-                script.create_environment("staging", 1, _CREATED, before=Stage.until_the_deploy_waits),
-                script.create_environment("dev", 1, _CREATED),
-                script.configure("gamma", 2, _CREATED),
-            )
-        ),
         Act((script.update_environment("dev", 2, _CREATED),), prepare=Stage.push_builds),
         Act((script.deploy("dev", 3, builds, _CREATED, "two projects"),)),
         Act((script.deploy("dev", 4, builds, _UNCHANGED, "nothing new in it"),)),

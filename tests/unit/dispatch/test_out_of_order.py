@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentd.core import Context, Defer, Delete, OutcomeKind, Reason, handler
+from agentd.core import Context, DeadLetter, Defer, Delete, OutcomeKind, Reason, handler
 from agentd.events import POWER, SPEC, EnvironmentCreate, EnvironmentDeploy, EnvironmentHibernate, EnvironmentUpdate
 from tests.unit.dispatch.events import delivery, event, key, uuid, when
 from tests.unit.dispatch.world import World
@@ -69,6 +69,19 @@ async def test_what_waits_in_vain_for_its_subject_fails_when_it_expires(world: W
     assert outcome is not None
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.DEFERRED_TOO_LONG)
     assert "has not been created" in outcome.message
+
+
+async def test_on_a_fifo_queue_what_comes_too_early_ends_at_once_for_nothing_can_overtake_it(world: World) -> None:
+    replica = await world.replica(*ALL)
+    text = of(EnvironmentUpdate, 5, 2, **spec("second"))
+    early = delivery(text, group=f"environment/{uuid(1)}")
+    assert isinstance(await replica.handle(early), DeadLetter)
+    outcome = (await replica.record(key(5))).outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.DEFERRED_TOO_LONG)
+    assert "nothing overtakes" in outcome.message
+    other = delivery(of(EnvironmentUpdate, 6, 2, **spec("second")), message_id="m-6", group="another order")
+    assert isinstance(await replica.handle(other), Defer)
 
 
 async def test_what_is_late_for_one_facet_works_with_the_newest_of_it(world: World) -> None:
