@@ -58,11 +58,11 @@ class Hands:
         return json.loads(text)
 
     async def get(self, path: str) -> Any:
-        """One object; None when it is not there."""
+        """One object; None when it is not there, or its kind's storage is being made ready."""
         try:
             return await self.call("GET", path)
         except Refused as refused:
-            if str(refused).startswith("404"):
+            if str(refused).startswith("404") or "storage is (re)initializing" in str(refused):
                 return None
             raise
 

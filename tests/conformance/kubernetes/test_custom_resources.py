@@ -233,7 +233,7 @@ async def _until_served(things: Things) -> None:
             try:
                 await things.rig.send("GET", things.path())
             except ApiException as error:
-                if error.status != 404:
+                if error.status not in (404, 429):  # 429: its storage is being made ready
                     raise
             else:
                 return

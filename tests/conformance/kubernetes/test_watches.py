@@ -182,7 +182,7 @@ async def _until_served(rig: Rig, group: str) -> None:
             try:
                 await custom.list_cluster_custom_object(group, "v1", "things")
             except ApiException as error:
-                if error.status != 404:
+                if error.status not in (404, 429):  # 429: its storage is being made ready
                     raise
             else:
                 return
