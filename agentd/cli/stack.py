@@ -100,7 +100,12 @@ async def start_stack(
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as parts:
-        cloud = await parts.enter_async_context(EmbeddedCloud.start(port=port, log=folder / "cloud.log"))
+        async with asyncio.TaskGroup() as starting:  # side by side: each takes half a second
+            clouds = starting.create_task(
+                parts.enter_async_context(EmbeddedCloud.start(port=port, log=folder / "cloud.log")), name="start cloud"
+            )
+            clusters = None if kubeconfig else starting.create_task(_start_cluster(parts, folder), name="start cluster")
+        cloud, kubernetes = clouds.result(), clusters.result() if clusters else None
         os.environ.update(cloud.environment)
         aws = AwsConfig(region=cloud.region, endpoint_url=cloud.endpoint_url)
         if sqs_endpoint_url is not None:
@@ -109,13 +114,16 @@ async def start_stack(
             parts.callback(os.environ.pop, "AWS_ENDPOINT_URL_SQS")
             aws = AwsConfig(region=cloud.region)
         urls = await _make_queues(aws, suffix=".fifo" if fifo else "", visibility_s=visibility_s)
-        kubernetes = None
-        if kubeconfig is None:
-            kubernetes = await parts.enter_async_context(EmbeddedKubernetes.start(log=folder / "cluster.log"))
-            kubeconfig = await asyncio.to_thread(kubernetes.kubeconfig, folder / "kubeconfig")
+        kubeconfig = kubeconfig or folder / "kubeconfig"
         async with cluster_owner(kubeconfig) as owner:
             await owner.make_namespace(ClusterConfig().system_namespace)  # as an installation does
         yield Stack(cloud, kubernetes, folder, kubeconfig, aws, *urls)
+
+
+async def _start_cluster(parts: AsyncExitStack, folder: Path) -> EmbeddedKubernetes:
+    kubernetes = await parts.enter_async_context(EmbeddedKubernetes.start(log=folder / "cluster.log"))
+    await asyncio.to_thread(kubernetes.kubeconfig, folder / "kubeconfig")
+    return kubernetes
 
 
 async def _make_queues(aws: AwsConfig, *, suffix: str, visibility_s: int) -> tuple[str, str, str]:

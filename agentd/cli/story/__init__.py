@@ -39,8 +39,13 @@ def _repositories(script: Script) -> Sequence[Act]:
         Act((script.create("alpha", 3, _UNCHANGED, "nothing new in it"),)),
         Act((script.create("alpha", 2, _LATE, "late"),)),
         Act((script.unknown(), malformed)),
-        Act((script.create("gamma", 1, _CREATED, "throttled twice"),), prepare=Stage.throttle_twice),
-        Act((script.create("delta", 1, _FOREIGN, "whose place is taken"),), prepare=Stage.occupy),
+        Act(
+            (
+                script.create("gamma", 1, _CREATED, "throttled twice"),
+                script.create("delta", 1, _FOREIGN, "whose place is taken"),
+            ),
+            prepare=Stage.trouble,
+        ),
         Act((script.again("create delta 1", _REDRIVEN, "redriven"),), prepare=Stage.make_room, sends=False),
     )
 

@@ -35,6 +35,11 @@ class Stage:
     stack: Stack
     runtime: Runtime
 
+    async def trouble(self) -> None:
+        """The registry throttles `gamma`, and somebody has taken the place of `delta`."""
+        await self.throttle_twice()
+        await self.occupy()
+
     async def throttle_twice(self) -> None:
         """The registry refuses the next two calls that create the repository `gamma`."""
         await self.stack.cloud.inject(
