@@ -4,7 +4,6 @@ What is desired of one has four facets: that it exists, its `spec`, its `project
 `power`. Every event carries the whole of the facets that it sets, never a delta.
 """
 
-import re
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -268,7 +267,7 @@ class EnvironmentDeploy(_EnvironmentEvent):
                 if value in seen:
                     raise ValueError(f"projects: {field} {value} is listed twice")
                 seen.add(value)
-        clashes = {re.sub("_", ".", project.project_name) for project in self.projects}
+        clashes = {project.project_name.replace("_", ".") for project in self.projects}
         if len(clashes) != len(self.projects):
             raise ValueError("projects: two names differ in nothing that a Kubernetes name can show")
         return self

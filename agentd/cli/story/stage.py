@@ -125,14 +125,6 @@ class Stage:
                     raise StackError(f"event {event_id} does not come to the dead-letter queue")
                 await runtime.sleep(0.2)
 
-    async def dead_letter_reasons(self) -> Sequence[str | None]:
-        """The reason of every dead letter."""
-        aws, runtime = self.stack.aws, self.runtime
-        commands = SqsQueue(self.stack.commands_url, name="commands", aws=aws, runtime=runtime)
-        letters = SqsQueue(self.stack.dead_letters_url, name="dead-letters", aws=aws, runtime=runtime)
-        async with open_queues(commands, letters):
-            return [entry.reason for entry in await DeadLetters(letters, commands, runtime).list(100)]
-
     async def repositories(self) -> Sequence[tuple[str, str, str, int]]:
         """Name, subject, generation and number of images of every repository there is."""
         async with self._ecr() as ecr:
