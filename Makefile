@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-FAUXQS := tests/servers/fauxqs
+NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite)
 
 .PHONY: help demo dev test test-slow test-cluster check generate servers kube format lock clean
 
@@ -47,10 +47,10 @@ check: $(READY) ## Lint, types, rooms, .proto files, generated files
 generate: $(READY) ## Write the files that follow from the code
 	@$(BIN)/python -m agentd.cli.generate
 
-servers: $(FAUXQS)/node_modules/.package-lock.json ## Install the test server that comes from npm (node 20 or newer)
+servers: $(addsuffix /node_modules/.package-lock.json,$(NPM_SERVERS)) ## Install the test servers that come from npm (node 20 or newer)
 
-$(FAUXQS)/node_modules/.package-lock.json: $(FAUXQS)/package-lock.json
-	@cd $(FAUXQS) && npm ci --silent --ignore-scripts --no-fund --no-audit
+%/node_modules/.package-lock.json: %/package-lock.json
+	@cd $* && npm ci --silent --ignore-scripts --no-fund --no-audit
 	@touch $@
 
 kube: ## Build a Kubernetes control plane for the tests, outside this folder (needs Go; a quarter of an hour)
@@ -64,7 +64,7 @@ lock: ## Resolve the dependencies anew (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml --all-extras --group dev -o requirements-dev.txt
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-		pyproject.toml --extra otel -c requirements-dev.txt -o requirements.txt
+		pyproject.toml --extra azure --extra otel -c requirements-dev.txt -o requirements.txt
 
 clean: ## Remove what was set up and built
 	@rm -rf $(VENV) .agentd dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,8 @@ Import from here: the modules below are an order for readers, not an interface.
 """
 
 from agentd.core.artifacts import ArtifactStore
-from agentd.core.config import AwsConfig, Config
+from agentd.core.audit import AuditKind, AuditLog, NoAudit
+from agentd.core.config import AwsConfig, AzureConfig, Config
 from agentd.core.delivery import Delivery, Phase
 from agentd.core.errors import (
     AgentError,
@@ -17,6 +18,7 @@ from agentd.core.errors import (
 )
 from agentd.core.fence import Fence
 from agentd.core.handler import Context, Handler, Permission, RetryPolicy, handler
+from agentd.core.holds import Hold
 from agentd.core.locks import Lock, LockMode
 from agentd.core.operations import (
     AgentVersion,
@@ -35,6 +37,7 @@ from agentd.core.outcome import (
     OutcomeKind,
     Retry,
 )
+from agentd.core.permits import Permit, Permits
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.subject import Subject
@@ -43,7 +46,10 @@ __all__ = [
     "AgentError",
     "AgentVersion",
     "ArtifactStore",
+    "AuditKind",
+    "AuditLog",
     "AwsConfig",
+    "AzureConfig",
     "Config",
     "Context",
     "DeadLetter",
@@ -56,15 +62,19 @@ __all__ = [
     "Fence",
     "Handler",
     "Happening",
+    "Hold",
     "LeaseLost",
     "Lock",
     "LockMode",
+    "NoAudit",
     "NotReady",
     "Operations",
     "Outcome",
     "OutcomeKind",
     "PermanentError",
     "Permission",
+    "Permit",
+    "Permits",
     "Phase",
     "PolicyRefused",
     "Preempted",

@@ -1,5 +1,7 @@
 """The base of every group of settings."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -18,3 +20,18 @@ class AwsConfig(Config):
     """Another endpoint for all services: an emulator, or a VPC endpoint."""
     profile: str | None = None
     """Profile of the shared AWS configuration."""
+
+
+class AzureConfig(Config):
+    """How Azure is reached. Credentials come from every usual source: workload identity, managed identity, environment."""
+
+    connection_string_variable: str | None = None
+    """Name of an environment variable that holds a storage account's connection string: its key or signature is used in place
+    of an identity. For an emulator."""
+    connection_string_file: Path | None = None
+    """The same in a file, such as a mounted secret."""
+    poll_max_s: float = Field(default=1.0, ge=0.1, le=20)
+    """Longest pause, in seconds, between two looks into an idle Azure Storage Queue, which has no long poll. One second is 2.6
+    million calls a month; a busy queue is looked at ten times a second."""
+    message_ttl_s: float = Field(default=1_209_600.0, ge=60)
+    """Seconds that reports and dead letters are kept on Azure Storage Queues: 14 days, so that there is time to look at them."""

@@ -31,6 +31,10 @@ class Reason(StrEnum):
         "bad_signature",
         "The event's signature is missing or does not hold. Check the key set on both sides.",
     )
+    STALE = (
+        "stale",
+        "The event was signed longer ago than this agent takes, so it may be an old one sent again. If it is still wanted, send it as a new event.",
+    )
     WRONG_AUDIENCE = (
         "wrong_audience",
         "The event is meant for another tenant or cluster. Check tenantid and clusterid at the sender.",
@@ -105,5 +109,13 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out", "The event's deadline passed in the middle of the work. The agent tries again by itself."
     # waiting without blame
     WAITING = "waiting", "The event waits for something else to come first. The message names it."
+    POLICY = (
+        "policy",
+        "The customer's policy lets the event in later, or once it has been approved. The message names the rule.",
+    )
+    BUDGET = (
+        "budget",
+        "As many destructive steps as the customer allows have been done; the next wait until somebody has looked: `agentd budget release`.",
+    )
     PREEMPTED = "preempted", "A newer delete of the same subject goes first."
     LEASE_LOST = "lease_lost", "Another replica has taken the subject over."

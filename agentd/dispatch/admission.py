@@ -2,6 +2,7 @@
 
 from agentd.core import Outcome, OutcomeKind, Reason
 from agentd.events import Audience, Event
+from agentd.ledger import Admission
 
 
 def decide(event: Event, audience: Audience, *, now: float) -> Outcome | None:
@@ -19,6 +20,22 @@ def decide(event: Event, audience: Audience, *, now: float) -> Outcome | None:
     if envelope.expirytime is not None and envelope.expirytime.timestamp() < now:
         return _rejected(Reason.EXPIRED, f"expirytime: {envelope.expirytime.isoformat()} has passed")
     return _cannot_yet(event)
+
+
+def admission_of(event: Event, *, now: float) -> Admission:
+    """What is written down of an event that is admitted."""
+    envelope = event.envelope
+    return Admission(
+        key=event.key,
+        event_id=envelope.id,
+        digest=event.digest,
+        type=envelope.type,
+        subject=event.subject,
+        generation=envelope.generation,
+        event=event.text,
+        expires_at=envelope.expirytime.timestamp() if envelope.expirytime else None,
+        now=now,
+    )
 
 
 def _cannot_yet(event: Event) -> Outcome | None:

@@ -10,12 +10,18 @@ class DispatchConfig(Config):
 
     max_running: int = Field(default=16, ge=1, le=1000)
     """Handlers that run at once. Fewer than the bus's slots, so that waiting events do not starve running ones of memory."""
+    flow_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the running places that the events of one environment or project may have; the others find one free."""
+    flow_depth: int = Field(default=32, ge=1, le=100_000)
+    """Events of one environment or project held at once; more are given back, so that one cannot fill the slots."""
     lane_depth: int = Field(default=8, ge=1, le=1000)
-    """Events of one subject held at once; more are given back to the queue, so that one subject cannot fill the slots."""
+    """Events of one subject held at once; more are given back to the queue."""
     lane_wait_s: float = Field(default=5.0, gt=0, le=60)
     """Seconds that an event may hold a slot while it waits for its lane or for a running place; then it is given back."""
     lease_s: float = Field(default=30.0, ge=0.5, le=3600)
     """Seconds that a claim on a subject lasts without a renewal: how long a crash keeps others from the subject."""
+    clock_skew_s: float = Field(default=1.0, ge=0, le=60)
+    """Seconds by which replicas' clocks may differ: a lease lasts so much longer for others than for who holds it."""
     fence_margin_s: float = Field(default=0.25, ge=0.05, le=30)
     """Seconds before the lease's end after which no write begins; a write's time-out ends by then as well."""
     step_retry_s: float = Field(default=30.0, ge=0, le=30)

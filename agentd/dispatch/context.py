@@ -37,6 +37,7 @@ class RunContext:
             lease,
             deps.ledger,
             deps.runtime,
+            deps.audit,
             event_id=event.envelope.id,
             generation=claimed.generation,
             owner_id=deps.owner_id,

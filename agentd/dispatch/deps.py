@@ -1,10 +1,10 @@
 """What the parts of the dispatcher share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from agentd.core import ArtifactStore, Handler, PermanentError, Reason, Runtime
+from agentd.core import ArtifactStore, AuditLog, Handler, NoAudit, PermanentError, Reason, Runtime
 from agentd.dispatch.config import DispatchConfig
 from agentd.events import Audience, Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, Ledger, Record
@@ -60,4 +60,5 @@ class Deps:
     runtime: Runtime
     metrics: Metrics
     tracing: Tracing
+    audit: AuditLog = field(default_factory=NoAudit)
     verify: Verify = accept_unsigned

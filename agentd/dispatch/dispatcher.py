@@ -13,6 +13,7 @@ from agentd.core import (
     Defer,
     Delivery,
     Disposition,
+    Hold,
     Outcome,
     OutcomeKind,
     PermanentError,
@@ -21,15 +22,16 @@ from agentd.core import (
     RetryPolicy,
     TransientError,
 )
-from agentd.dispatch.admission import decide
+from agentd.dispatch.admission import admission_of, decide
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.endings import Ended, Endings, Verdict
 from agentd.dispatch.lanes import Lanes, Ticket
 from agentd.dispatch.leases import LeaseKeeper
+from agentd.dispatch.places import Places
 from agentd.dispatch.retries import attempt_delay_s
 from agentd.dispatch.runner import Runner, Work
 from agentd.events import Event, Malformed, attach, decode
-from agentd.ledger import Admission, Record, RecordState
+from agentd.ledger import Record, RecordState
 from agentd.telemetry import Health, bind_event, get_logger
 
 log = get_logger("dispatch")
@@ -44,13 +46,18 @@ class Dispatcher:
     """Decides what becomes of deliveries; the bus carries it out."""
 
     def __init__(self, deps: Deps, health: Health) -> None:
+        config = deps.config
         self._deps = deps
-        self._lanes = Lanes(deps.config.lane_depth)
-        self._leases = LeaseKeeper(deps.ledger, deps.runtime, health, lease_s=deps.config.lease_s)
+        self._lanes = Lanes(config.lane_depth, flow_depth=config.flow_depth)
+        self._places = Places(config.max_running, share=config.flow_share, runtime=deps.runtime)
+        self._leases = LeaseKeeper(
+            deps.ledger, deps.runtime, health, lease_s=config.lease_s, clock_skew_s=config.clock_skew_s
+        )
         self._endings = Endings(deps)
         self._runner = Runner(deps, self._leases, self._endings)
-        self._places = asyncio.Semaphore(deps.config.max_running)
         self._works: set[Work] = set()
+        health.invariant("lanes", self._lanes.check)
+        health.invariant("places", self._places.check)
 
     async def run(self) -> None:
         """Keep held leases alive, for ever."""
@@ -77,8 +84,7 @@ class Dispatcher:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
         with self._about(event):
             with self._queue_up(event) as ticket:
-                record = await self._known(delivery, event)
-                verdict = record if isinstance(record, Ended) else await self._go_on(delivery, event, record, ticket)
+                verdict = await self._go_on(delivery, event, ticket)
             return await self._endings.tell(delivery, verdict)
 
     def _believe(self, delivery: Delivery) -> Event:
@@ -106,56 +112,58 @@ class Dispatcher:
         ):
             yield
 
-    async def _known(self, delivery: Delivery, event: Event) -> Record | Ended:
-        """The event's record, admitted now if it is new; the end of one that is refused."""
-        record = await self._deps.ledger.lookup(event.key)
-        if record is None:
-            refusal = decide(event, self._deps.audience, now=self._deps.runtime.now())
-            if refusal is not None:
-                return await self._endings.reject_event(delivery, event, refusal)
-            record = await self._admit(event)
-        if record.digest == event.digest:
-            return record
-        known = Malformed(
-            f"id: {event.envelope.id} is known with other content",
-            reason=Reason.CONFLICT,
-            attributes=event.envelope.model_dump(mode="json", include={"id", "type", "subject"}),
-        )
-        return await self._endings.reject_message(delivery, known)
+    async def _go_on(self, delivery: Delivery, event: Event, ticket: Ticket | None) -> Verdict:
+        """Bring the event to its end, or say when to go on.
 
-    async def _go_on(self, delivery: Delivery, event: Event, record: Record, ticket: Ticket | None) -> Verdict:
-        """Repeat the end of a finished event; bring an open one to its end, in a new epoch if it is redriven."""
+        The ordinary event is written down with its claim, in one operation. Whoever comes back from the dead-letter queue,
+        is refused, waits for its data or for its lane is looked up, or written down, first.
+        """
+        refusal = self._refusal(event, now=self._deps.runtime.now())
+        ordinary = refusal is None and delivery.dead_letter_epoch is None and event.data is not None
+        record: Record | None = None
+        if ticket is None or not ticket.ready.is_set() or not ordinary:
+            found = await self._open(delivery, event, refusal)
+            if isinstance(found, Ended):
+                return found
+            record = found
+        if ticket is not None:
+            return await self._take_turn(Work(delivery, event, ticket, record))
+        message = f"too many events of {event.subject} or its flow wait already"
+        return await self._give_way(delivery, event, record, Hold.LANE, message)
+
+    def _refusal(self, event: Event, *, now: float) -> Outcome | None:
+        if event.envelope.type not in self._deps.handlers:
+            message = f"no handler for {event.envelope.type} is installed"
+            return Outcome(OutcomeKind.REJECTED, reason=Reason.UNSUPPORTED, message=message)
+        return decide(event, self._deps.audience, now=now)
+
+    async def _open(self, delivery: Delivery, event: Event, refusal: Outcome | None) -> Record | Ended:
+        """The event's open record, admitted now if it is new and not refused; else its end, which may be an earlier one."""
+        record = await self._known(delivery, event, refusal)
+        if isinstance(record, Ended):
+            return record
         if record.state is RecordState.FINISHED:
             if not _asks_for_next_epoch(delivery, record):
                 return await self._endings.repeat(record)
             record = await self._deps.ledger.reopen(record.key, epoch=record.epoch, now=self._deps.runtime.now())
         if record.epoch > 1:
             # A redrive lifts no refusal: what was never admitted is judged again, by the time when it first came.
-            refusal = decide(event, self._deps.audience, now=record.admitted_at)
+            refusal = self._refusal(event, now=record.admitted_at)
             if refusal is not None:
                 return await self._endings.finish(delivery, record, refusal)
-        if ticket is None:
-            message = f"too many events of {event.subject} wait already"
-            return await self._runner.put_off(delivery, record, "lane", message, self._comes_back_in_s(event))
-        return await self._take_turn(Work(delivery, event, record, ticket))
+        return record
 
-    async def _admit(self, event: Event) -> Record:
-        envelope = event.envelope
-        return await self._deps.ledger.admit(
-            Admission(
-                key=event.key,
-                event_id=envelope.id,
-                digest=event.digest,
-                type=envelope.type,
-                subject=event.subject,
-                generation=envelope.generation,
-                event=event.text,
-                expires_at=envelope.expirytime.timestamp() if envelope.expirytime else None,
-                now=self._deps.runtime.now(),
-            )
-        )
+    async def _known(self, delivery: Delivery, event: Event, refusal: Outcome | None) -> Record | Ended:
+        record = await self._deps.ledger.lookup(event.key)
+        if record is None:
+            if refusal is not None:
+                return await self._endings.reject_event(delivery, event, refusal)
+            record = await self._deps.ledger.admit(admission_of(event, now=self._deps.runtime.now()))
+        if record.digest == event.digest:
+            return record
+        return await self._endings.reject_other_content(delivery, event)
 
-    # -- lane ----------------------------------------------------------------------------------------------------------
+    # -- lane and place ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _queue_up(self, event: Event) -> Iterator[Ticket | None]:
@@ -163,7 +171,12 @@ class Dispatcher:
         # ledger's locks hold for it all the same.
         locks = event.data.locks() if event.data is not None else ()
         with self._lanes.ticket(
-            event.subject, event.envelope.generation, deletes=event.data_class.deletes, locks=locks
+            event.subject,
+            event.envelope.generation,
+            deletes=event.data_class.deletes,
+            locks=locks,
+            flow=event.flow,
+            owner=asyncio.current_task(),
         ) as ticket:
             yield ticket
 
@@ -173,24 +186,48 @@ class Dispatcher:
             try:
                 refusal = await self._fetch_data(work)
             except TransientError as error:
+                record = await self._open(work.delivery, work.event, None)
+                if isinstance(record, Ended):
+                    return record
                 return await self._runner.put_off(
-                    work.delivery, work.record, "artifacts", error.message, error.retry_after
+                    work.delivery, record, Hold.ARTIFACTS, error.message, error.retry_after
                 )
-            if refusal is not None:
+            if refusal is not None and work.record is not None:
                 return await self._endings.finish(work.delivery, work.record, refusal)
             self._lanes.admit(work.ticket)
-            waited_for = await self._wait_for_turn(work.ticket)
-            if waited_for is not None:
+            verdict = await self._run_in_turn(work)
+            if isinstance(verdict, Hold):
                 message = f"other events go before this one of {work.event.subject}"
-                retry_after = self._comes_back_in_s(work.event)
-                return await self._runner.put_off(work.delivery, work.record, waited_for, message, retry_after)
-            return await self._run(work)
+                return await self._give_way(work.delivery, work.event, work.record, verdict, message)
+            return verdict
         finally:
             self._works.discard(work)
 
-    def _comes_back_in_s(self, event: Event) -> float | None:
-        """A delete comes back soon: what it pre-empts leaves the subject to it for one lease. Others as they have waited."""
-        return self._deps.config.lease_s / 2 if event.data_class.deletes else None
+    async def _run_in_turn(self, work: Work) -> Verdict | Hold:
+        """Run the event when lane and place are free; else what it has waited for too long."""
+        clock, config = self._deps.runtime.monotonic, self._deps.config
+        give_way_at = clock() + config.lane_wait_s
+        if not work.ticket.ready.is_set():
+            with self._deps.metrics.events_waiting.labels("lane").track_inprogress():
+                try:
+                    async with asyncio.timeout_at(give_way_at):
+                        await work.ticket.ready.wait()
+                except TimeoutError:
+                    return Hold.LANE
+        async with self._places.place(work.event.flow, wait_s=max(0.0, give_way_at - clock())) as placed:
+            if placed:
+                return await self._runner.run(work)
+        return Hold.SLOT
+
+    async def _give_way(
+        self, delivery: Delivery, event: Event, record: Record | None, hold: Hold, message: str
+    ) -> Verdict:
+        """Give the message back: others go first. A delete comes back soon, what it pre-empts leaves the subject to it."""
+        found = await self._open(delivery, event, None) if record is None else record
+        if isinstance(found, Ended):
+            return found
+        retry_after = self._deps.config.lease_s / 2 if event.data_class.deletes else None
+        return await self._runner.put_off(delivery, found, hold, message, retry_after)
 
     async def _fetch_data(self, work: Work) -> Outcome | None:
         """Redeem a claim check; the rejection when it cannot be. TransientError: the store does not answer."""
@@ -206,30 +243,8 @@ class Dispatcher:
             work.event = attach(work.event, await self._deps.artifacts.fetch(ref.uri, limit_bytes=limit_bytes))
         except PermanentError as error:
             return Outcome(OutcomeKind.REJECTED, reason=error.reason, message=error.message)
-        return decide(work.event, self._deps.audience, now=work.record.admitted_at)
-
-    async def _wait_for_turn(self, ticket: Ticket) -> str | None:
-        """Wait for the lane and then for a running place, which the caller gives back; else what was waited for."""
-        waiting = "lane"
-        gauge = self._deps.metrics.events_waiting
-        try:
-            async with asyncio.timeout(self._deps.config.lane_wait_s):
-                with gauge.labels("lane").track_inprogress():
-                    await ticket.ready.wait()
-                waiting = "slot"
-                with gauge.labels("slot").track_inprogress():
-                    await self._places.acquire()
-        except TimeoutError:
-            return waiting
-        return None
-
-    async def _run(self, work: Work) -> Verdict:
-        try:
-            if work.event.data is None:
-                raise ValueError(f"{work.event.key} has no data")
-            return await self._runner.run(work, work.event.data)
-        finally:
-            self._places.release()
+        admitted_at = self._deps.runtime.now() if work.record is None else work.record.admitted_at
+        return decide(work.event, self._deps.audience, now=admitted_at)
 
     # -- what the queue moved by itself --------------------------------------------------------------------------------
 
@@ -239,7 +254,8 @@ class Dispatcher:
         except Malformed as error:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
         with self._about(event):
-            record = await self._known(delivery, event)
+            refusal = self._refusal(event, now=self._deps.runtime.now())
+            record = await self._known(delivery, event, refusal)
             verdict = record if isinstance(record, Ended) else await self._give_up(delivery, event, record)
             return await self._endings.tell(delivery, verdict)
 

@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from agentd.core import (
+    AuditKind,
     DeadLetter,
     Defer,
     Delete,
     Delivery,
     Disposition,
+    Hold,
     Outcome,
     OutcomeKind,
     Phase,
@@ -83,6 +85,15 @@ class Endings:
         )
         return self._concluded(delivery, record)
 
+    async def reject_other_content(self, delivery: Delivery, event: Event) -> Ended:
+        """End a message that brings other content under a known event's id."""
+        known = Malformed(
+            f"id: {event.envelope.id} is known with other content",
+            reason=Reason.CONFLICT,
+            attributes=event.envelope.model_dump(mode="json", include={"id", "type", "subject"}),
+        )
+        return await self.reject_message(delivery, known)
+
     async def reject_event(self, delivery: Delivery, event: Event, outcome: Outcome) -> Ended:
         """End an event that is not admitted, under its own id."""
         envelope = event.envelope
@@ -123,6 +134,7 @@ class Endings:
     async def repeat(self, record: Record) -> Ended:
         """End a delivery of an event that is finished already: the same report and the same disposition again."""
         await self.deps.ledger.repeat_report(record.key, now=self.deps.runtime.now())
+        self.deps.audit.append(AuditKind.EVENT_REPEATED, key=record.key, event_id=record.event_id, epoch=record.epoch)
         log.info("event.duplicate", outcome=record.outcome and record.outcome.kind.value, epoch=record.epoch)
         return Ended(record)
 
@@ -131,6 +143,7 @@ class Endings:
         if not isinstance(verdict, Ended):
             return verdict
         delivery.enter(Phase.REPORTING)
+        await self.deps.audit.flush()
         try:
             async with asyncio.timeout(self.deps.config.report_wait_s):
                 await self.deps.outlet.deliver(verdict.record)
@@ -141,7 +154,7 @@ class Endings:
         return disposition_of(verdict.record)
 
     async def put_off(
-        self, delivery: Delivery, record: Record, *, why: str, message: str, delay_s: float
+        self, delivery: Delivery, record: Record, *, hold: Hold, message: str, delay_s: float
     ) -> Ended | Defer:
         """Give the message back without blame; the end comes when the wait would outlive expiry or retention."""
         now = self.deps.runtime.now()
@@ -151,9 +164,23 @@ class Endings:
         if now + delay_s > limit:
             outcome = Outcome(OutcomeKind.FAILED, reason=Reason.DEFERRED_TOO_LONG, message=f"waited in vain: {message}")
             return await self.finish(delivery, record, outcome)
-        await self.deps.ledger.wait(record.key, Waiting(why, message, now + delay_s), now=now)
-        log.info("event.deferred", why=why, detail=message, delay_s=round(delay_s, 3))
+        await self.deps.ledger.wait(record.key, Waiting(hold, message, now + delay_s), now=now)
+        self.audit_put_off(record, hold, message, now + delay_s)
+        log.info("event.deferred", why=hold.value, detail=message, delay_s=round(delay_s, 3))
         return Defer(delay_s)
+
+    def audit_put_off(self, record: Record, hold: Hold, message: str, until: float) -> None:
+        """An entry of the audit log: the event waits."""
+        self.deps.audit.append(
+            AuditKind.EVENT_PUT_OFF,
+            event_id=record.event_id,
+            type=record.type,
+            subject=record.subject,
+            epoch=record.epoch,
+            hold=hold.value,
+            message=message,
+            until=until,
+        )
 
     def _waits_until(self, record: Record, now: float) -> float:
         """When waiting for what must come first ends."""
@@ -163,13 +190,14 @@ class Endings:
 
     def _concluded(self, delivery: Delivery, record: Record) -> Ended:
         """Count and log a new end."""
-        self._observe(delivery, record)
-        return Ended(record)
-
-    def _observe(self, delivery: Delivery, record: Record) -> None:
         outcome = record.outcome
         if outcome is None or record.state is not RecordState.FINISHED:
             raise ValueError(f"{record.key} is not finished")
+        self._observe(delivery, record, outcome)
+        self._audit_end(record, outcome)
+        return Ended(record)
+
+    def _observe(self, delivery: Delivery, record: Record, outcome: Outcome) -> None:
         known_type = record.type if record.type in self.deps.handlers else "unknown"
         reason = outcome.reason.value if outcome.reason else ""
         metrics = self.deps.metrics
@@ -186,4 +214,21 @@ class Endings:
             attempts=record.attempts,
             step=outcome.step,
             detail=outcome.message,
+        )
+
+    def _audit_end(self, record: Record, outcome: Outcome) -> None:
+        self.deps.audit.append(
+            AuditKind.EVENT_FINISHED if record.attempts else AuditKind.EVENT_REFUSED,
+            key=record.key,
+            event_id=record.event_id,
+            type=record.type,
+            subject=record.subject,
+            generation=record.generation,
+            digest=record.digest,
+            epoch=record.epoch,
+            outcome=outcome.kind.value,
+            reason=outcome.reason and outcome.reason.value,
+            changed=record.changed,
+            step=outcome.step,
+            message=outcome.message,
         )

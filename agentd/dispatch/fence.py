@@ -1,6 +1,6 @@
 """The fence that handlers pass to the ports: a claimed subject's right to write."""
 
-from agentd.core import LeaseLost, Runtime, Subject
+from agentd.core import AuditKind, AuditLog, LeaseLost, Runtime, Subject
 from agentd.dispatch.leases import Lease
 from agentd.ledger import Ledger
 
@@ -17,6 +17,7 @@ class LedgerFence:
         lease: Lease,
         ledger: Ledger,
         runtime: Runtime,
+        audit: AuditLog,
         *,
         event_id: str,
         generation: int,
@@ -26,6 +27,7 @@ class LedgerFence:
         self._lease = lease
         self._ledger = ledger
         self._runtime = runtime
+        self._audit = audit
         self._event_id = event_id
         self._generation = generation
         self._owner_id = owner_id
@@ -55,6 +57,8 @@ class LedgerFence:
     async def before_write(self, obj: str, *, stamp: bool = False) -> float:
         """Note the write; the seconds that it may take. Raises LeaseLost."""
         self._lease.check()
+        self._tell(obj, stamp=stamp)
+        await self._audit.flush()
         if (obj, stamp) not in self._noted:
             renewal = await self._ledger.intend(self._lease.claim, obj, stamp=stamp, now=self._runtime.now())
             self._lease.accept(renewal)
@@ -63,3 +67,14 @@ class LedgerFence:
         if allowed_s <= 0:
             raise LeaseLost(f"too little is left of the lease on {self.subject} to write to {obj}")
         return allowed_s
+
+    def _tell(self, obj: str, *, stamp: bool) -> None:
+        self._audit.append(
+            AuditKind.WRITE_INTENDED,
+            event_id=self._event_id,
+            subject=str(self.subject),
+            generation=self._generation,
+            token=self._lease.claim.token,
+            object=obj,
+            stamp=stamp,
+        )

@@ -6,45 +6,70 @@ circle. Between replicas the ledger's leases do the same work.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from agentd.core import Lock, LockMode, Subject
 
 
 class Ticket:
-    """One event's places in its lanes. `preempted`: a newer delete of the subject has been admitted since."""
+    """One event's places in its lanes. `preempted`: a newer delete of the subject has been admitted since.
 
-    def __init__(self, subject: Subject, generation: int, *, deletes: bool, locks: Iterable[Lock]) -> None:
+    `owner` is the task that has it, by which a place that nobody gives back is found out.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        generation: int,
+        *,
+        deletes: bool,
+        locks: Iterable[Lock],
+        flow: str,
+        owner: asyncio.Task[Any] | None,
+    ) -> None:
         self.subject = subject
         self.generation = generation
         self.deletes = deletes
+        self.flow = flow
         self.modes: dict[Subject, LockMode] = {lock.subject: lock.mode for lock in sorted(locks)}
         self.modes[subject] = LockMode.WRITE
         self.preempted = False
         self.ready = asyncio.Event()
+        self.owner = owner
 
 
 class Lanes:
-    """All lanes of a replica. `depth` bounds how many events may queue for one subject."""
+    """All lanes of a replica. `depth` bounds how many events may queue for one subject, `flow_depth` for one flow."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, *, flow_depth: int) -> None:
         self._depth = depth
+        self._flow_depth = flow_depth
         self._lanes: dict[Subject, deque[Ticket]] = {}
+        self._flows: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._lanes)
 
     @contextmanager
     def ticket(
-        self, subject: Subject, generation: int, *, deletes: bool, locks: Iterable[Lock]
+        self,
+        subject: Subject,
+        generation: int,
+        *,
+        deletes: bool,
+        locks: Iterable[Lock],
+        flow: str,
+        owner: asyncio.Task[Any] | None = None,
     ) -> Iterator[Ticket | None]:
-        """Take places in all lanes until the block ends; None when the subject's own lane is full."""
-        if len(self._lanes.get(subject, ())) >= self._depth:
+        """Take places in all lanes until the block ends; None when the subject's own lane, or its flow, is full."""
+        if len(self._lanes.get(subject, ())) >= self._depth or self._flows[flow] >= self._flow_depth:
             yield None
             return
-        ticket = Ticket(subject, generation, deletes=deletes, locks=locks)
+        ticket = Ticket(subject, generation, deletes=deletes, locks=locks, flow=flow, owner=owner)
+        self._flows[flow] += 1
         for locked in ticket.modes:
             self._lanes.setdefault(locked, deque()).append(ticket)
         self._call(ticket)
@@ -61,7 +86,20 @@ class Lanes:
             if other.subject == ticket.subject and other.generation < ticket.generation:
                 other.preempted = True
 
+    def check(self) -> str | None:
+        """What is wrong with the lanes, or None: everybody in them is at work, and who may go on has been told."""
+        for subject, lane in self._lanes.items():
+            for ticket in lane:
+                if ticket.owner is not None and ticket.owner.done():
+                    return f"the lane of {subject} is held by task {ticket.owner.get_name()}, which has ended"
+                if not ticket.ready.is_set() and self._may_go(ticket):
+                    return f"the lane of {subject} is free, and an event of {ticket.subject} waits for it"
+        return None
+
     def _leave(self, ticket: Ticket) -> None:
+        self._flows[ticket.flow] -= 1
+        if not self._flows[ticket.flow]:
+            del self._flows[ticket.flow]
         for locked in ticket.modes:
             lane = self._lanes[locked]
             lane.remove(ticket)
@@ -72,8 +110,11 @@ class Lanes:
                 self._call(waiting)
 
     def _call(self, ticket: Ticket) -> None:
-        if not ticket.ready.is_set() and all(self._free(ticket, locked) for locked in ticket.modes):
+        if not ticket.ready.is_set() and self._may_go(ticket):
             ticket.ready.set()
+
+    def _may_go(self, ticket: Ticket) -> bool:
+        return all(self._free(ticket, locked) for locked in ticket.modes)
 
     def _free(self, ticket: Ticket, locked: Subject) -> bool:
         for ahead in self._lanes[locked]:

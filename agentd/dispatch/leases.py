@@ -55,25 +55,29 @@ class Lease:
 class LeaseKeeper:
     """Renews held leases well before they end; one that cannot be renewed in time stops its attempt."""
 
-    def __init__(self, ledger: Ledger, runtime: Runtime, health: Health, *, lease_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, runtime: Runtime, health: Health, *, lease_s: float, clock_skew_s: float
+    ) -> None:
         self._ledger = ledger
         self._runtime = runtime
         self._lease_s = lease_s
+        self._clock_skew_s = clock_skew_s
         self._held: set[Lease] = set()
         self._pulse = health.pulse("subject-leases", late_after_s=max(10.0, 2 * lease_s))
 
     @property
-    def lease_s(self) -> float:
-        """How long a claim lasts."""
-        return self._lease_s
+    def lasts_s(self) -> float:
+        """How long the ledger keeps a claim from others: longer than its holder relies on it, as clocks differ."""
+        return self._lease_s + self._clock_skew_s
 
     def __len__(self) -> int:
         return len(self._held)
 
     @contextmanager
-    def hold(self, claim: Claim, *, claimed_at_monotonic: float, until_wall: float) -> Iterator[Lease]:
+    def hold(self, claim: Claim, *, claimed_at_monotonic: float, claimed_at_wall: float) -> Iterator[Lease]:
         """Keep the claim alive until the block ends. The time of the claim is the one before the ledger was asked."""
-        lease = Lease(claim, self._runtime, claimed_at_monotonic + self._lease_s, until_wall)
+        lease_s = self._lease_s
+        lease = Lease(claim, self._runtime, claimed_at_monotonic + lease_s, claimed_at_wall + lease_s)
         self._held.add(lease)
         try:
             yield lease
@@ -93,7 +97,7 @@ class LeaseKeeper:
 
     async def _renew(self, leases: list[Lease]) -> None:
         asked_monotonic, asked_wall = self._runtime.monotonic(), self._runtime.now()
-        until = asked_wall + self._lease_s
+        until = asked_wall + self.lasts_s
         try:
             # As short as the pause between two renewals: one that hangs leaves time for another before the lease ends.
             async with asyncio.timeout(self._lease_s / 4):
@@ -105,7 +109,8 @@ class LeaseKeeper:
             self._pulse.succeeded()
             for lease, renewal in zip(leases, renewals, strict=True):
                 if renewal.valid:
-                    lease.until_monotonic, lease.until_wall = asked_monotonic + self._lease_s, until
+                    lease.until_monotonic = asked_monotonic + self._lease_s
+                    lease.until_wall = asked_wall + self._lease_s
         for lease, renewal in zip(leases, renewals, strict=True):
             self._take_in(lease, renewal)
 

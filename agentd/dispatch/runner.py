@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from agentd.core import (
+    AuditKind,
     Defer,
     Delivery,
     Handler,
+    Hold,
     LeaseLost,
     Outcome,
     OutcomeKind,
@@ -15,6 +17,7 @@ from agentd.core import (
     Reason,
     Retry,
 )
+from agentd.dispatch.admission import admission_of
 from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
@@ -31,6 +34,7 @@ from agentd.ledger import (
     Held,
     Missing,
     NameTaken,
+    OtherContent,
     Record,
     Waiting,
 )
@@ -38,19 +42,19 @@ from agentd.telemetry import get_logger
 
 log = get_logger("dispatch")
 
-Obstacle = FinalObstacle | Held | Missing | Finished
+Obstacle = FinalObstacle | Held | Missing | Finished | OtherContent
 
 _RELEASE_WAIT_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One admitted delivery on its way."""
+    """One delivery of an event on its way. `record` is None before the event is known to be written down."""
 
     delivery: Delivery
     event: Event
-    record: Record
     ticket: Ticket
+    record: Record | None = None
     started: float | None = None
     context: RunContext | None = None
 
@@ -63,20 +67,21 @@ class Runner:
     leases: LeaseKeeper
     endings: Endings
 
-    async def run(self, work: Work, data: EventData) -> Verdict:
+    async def run(self, work: Work) -> Verdict:
         """Claim the event, run its handler, and bring it to its end, or say when to go on."""
-        handler = self.deps.handlers.get(work.event.envelope.type)
-        if handler is None:
-            message = f"no handler for {work.event.envelope.type} is installed"
-            outcome = Outcome(OutcomeKind.REJECTED, reason=Reason.UNSUPPORTED, message=message)
-            return await self.endings.finish(work.delivery, work.record, outcome)
+        event, data = work.event, work.event.data
+        if data is None:
+            raise ValueError(f"{event.key} has no data")
+        handler = self.deps.handlers[event.envelope.type]
         asked_at = self.deps.runtime.monotonic()
         request = self._request(work, handler, data)
         result = await self.deps.ledger.claim(request)
         if not isinstance(result, Claimed):
             return await self._not_claimed(work, result)
+        work.record = result.record
+        self._audit_claim(result)
         try:
-            with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, until_wall=request.until) as lease:
+            with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, claimed_at_wall=request.now) as lease:
                 attempted = await self._attempt(work, handler, result, lease, data)
             # From here on one transaction gives the lease back: nothing is left to be kept alive.
             return await self._settle(work, handler, result, attempted, deletes=data.deletes)
@@ -86,7 +91,7 @@ class Runner:
             raise
 
     async def put_off(
-        self, delivery: Delivery, record: Record, why: str, message: str, retry_after: float | None = None
+        self, delivery: Delivery, record: Record, hold: Hold, message: str, retry_after: float | None = None
     ) -> Ended | Defer:
         """Give the event back without blame, for longer the longer it has waited."""
         config, now = self.deps.config, self.deps.runtime.now()
@@ -96,13 +101,13 @@ class Runner:
             most_s=config.defer_max_s,
             retry_after=retry_after,
         )
-        return await self.endings.put_off(delivery, record, why=why, message=message, delay_s=delay_s)
+        return await self.endings.put_off(delivery, record, hold=hold, message=message, delay_s=delay_s)
 
     def _request(self, work: Work, handler: Handler, data: EventData) -> ClaimRequest:
         now = self.deps.runtime.now()
         return ClaimRequest(
-            key=work.record.key,
-            epoch=work.record.epoch,
+            key=work.event.key,
+            epoch=None if work.record is None else work.record.epoch,
             event_id=work.event.envelope.id,
             subject=work.event.subject,
             generation=work.event.envelope.generation,
@@ -116,26 +121,31 @@ class Runner:
             replica=self.deps.replica,
             max_attempts=handler.retry.max_attempts,
             now=now,
-            until=now + self.leases.lease_s,
+            until=now + self.leases.lasts_s,
+            admission=admission_of(work.event, now=now) if work.record is None else None,
         )
 
     async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Verdict:
         match obstacle:
+            case Finished(record=record):
+                return await self.endings.repeat(record)
+            case OtherContent():
+                return await self.endings.reject_other_content(work.delivery, work.event)
+        record = work.record or await self.deps.ledger.admit(admission_of(work.event, now=self.deps.runtime.now()))
+        match obstacle:
             case Held(until=until, by_replica=replica, subject=subject):
                 wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
                 message = f"{subject} is held by replica {replica}"
-                return await self.put_off(work.delivery, work.record, "lease", message, wait_s)
+                return await self.put_off(work.delivery, record, Hold.LEASE, message, wait_s)
             case Missing(facet=facet):
-                return await self._too_early(work, facet)
+                return await self._too_early(work, record, facet)
             case NameTaken(deleting=True, by_subject=other, name=name):
                 message = f"the name {name} is not free before {other} is deleted"
-                return await self.put_off(work.delivery, work.record, "name", message)
-            case Finished(record=record):
-                return await self.endings.repeat(record)
+                return await self.put_off(work.delivery, record, Hold.NAME, message)
             case _:
-                return await self.endings.finish(work.delivery, work.record, outcome_of(obstacle, work.event))
+                return await self.endings.finish(work.delivery, record, outcome_of(obstacle, work.event))
 
-    async def _too_early(self, work: Work, facet: str) -> Verdict:
+    async def _too_early(self, work: Work, record: Record, facet: str) -> Verdict:
         """Wait for what creates the subject, unless it cannot come before this event has gone."""
         message = f"{work.event.subject} has not been created: nothing is known of its {facet}"
         if work.delivery.group == str(work.event.subject):
@@ -144,8 +154,8 @@ class Runner:
                 reason=Reason.DEFERRED_TOO_LONG,
                 message=f"{message}, and nothing overtakes this event in its FIFO group",
             )
-            return await self.endings.finish(work.delivery, work.record, outcome)
-        return await self.put_off(work.delivery, work.record, "subject", message)
+            return await self.endings.finish(work.delivery, record, outcome)
+        return await self.put_off(work.delivery, record, Hold.SUBJECT, message)
 
     async def _attempt(
         self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData
@@ -208,10 +218,11 @@ class Runner:
         await self.deps.ledger.release(
             claimed.claim,
             error=f"{failure.reason.value}: {failure.message}",
-            waiting=Waiting("retry", f"attempt {claimed.attempt}: {failure.message}", now + delay_s),
+            waiting=Waiting(Hold.RETRY, f"attempt {claimed.attempt}: {failure.message}", now + delay_s),
             now=now,
         )
         self.deps.metrics.handler_retries.labels(handler.event.type, failure.reason.value).inc()
+        self.endings.audit_put_off(claimed.record, Hold.RETRY, failure.message, now + delay_s)
         log.warning(
             "attempt.failed",
             attempt=claimed.attempt,
@@ -227,16 +238,33 @@ class Runner:
         if put_off.reason is Reason.PREEMPTED:
             # A delete that had to give its place back is here again within a lease: the subject is left to it until then.
             retry_after = config.lease_s + config.lane_wait_s
-        return await self.put_off(work.delivery, work.record, put_off.reason.value, put_off.message, retry_after)
+        hold = Hold.PREEMPTED if put_off.reason is Reason.PREEMPTED else Hold.WAITING
+        return await self.put_off(work.delivery, claimed.record, hold, put_off.message, retry_after)
 
     async def _finish_claimed(
         self, work: Work, claimed: Claimed, outcome: Outcome, *, deletes: bool = False
     ) -> Verdict:
         try:
-            return await self.endings.finish(work.delivery, work.record, outcome, claim=claimed.claim, deletes=deletes)
+            return await self.endings.finish(
+                work.delivery, claimed.record, outcome, claim=claimed.claim, deletes=deletes
+            )
         except LeaseLost as error:
             log.warning("attempt.lease_lost", detail=error.message)
             return Defer(self.deps.config.defer_min_s)
+
+    def _audit_claim(self, claimed: Claimed) -> None:
+        record = claimed.record
+        self.deps.audit.append(
+            AuditKind.EVENT_CLAIMED,
+            event_id=record.event_id,
+            type=record.type,
+            subject=record.subject,
+            generation=record.generation,
+            digest=record.digest,
+            epoch=record.epoch,
+            attempt=claimed.attempt,
+            token=claimed.claim.token,
+        )
 
     async def _release_quickly(self, claimed: Claimed, *, error: str | None) -> None:
         try:

@@ -6,22 +6,21 @@ Errors name the path, what was found and what is allowed.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rfc8785
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import from_json
 
 from agentd.core import PermanentError, Reason, Subject
 from agentd.events.catalogue import CATALOGUE
 from agentd.events.data import EventData
 from agentd.events.envelope import DataRef, Envelope
+from agentd.events.problems import explain, found
 
-# Not part of the digest: a signature is over the digest's input, and a trace may differ when the same event is sent again.
-_NOT_DIGESTED = frozenset({"signature", "traceparent", "tracestate"})
-_MOST_FOUND = 80
-_MOST_ERRORS = 5
+# Neither digested nor signed: a signature is over the digest's input, and a trace may differ when the same event is sent again.
+_NOT_SAID = frozenset({"signature", "traceparent", "tracestate"})
 
 
 class Malformed(PermanentError):
@@ -48,18 +47,27 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A decoded event. `data` is None until a claim check has been fetched (see `attach`)."""
+    """A decoded event. `data` is None until a claim check has been fetched (see `attach`).
+
+    `canonical` is what the event says, as bytes: what its digest and its signature are taken over.
+    """
 
     envelope: Envelope
     data_class: type[EventData]
     data: EventData | None
     digest: str
     text: str
+    canonical: bytes = field(repr=False)
 
     @property
     def subject(self) -> Subject:
         """What the event is about."""
         return self.envelope.about
+
+    @property
+    def flow(self) -> str:
+        """What the event competes under for running places: its environment or project, else its own subject."""
+        return (self.data.flow() if self.data is not None else None) or self.envelope.subject
 
     @property
     def key(self) -> str:
@@ -69,11 +77,11 @@ class Event:
 
 def decode(text: str) -> Event:
     """Read a structured-mode CloudEvent. Raises Malformed or UnknownType; nothing else."""
-    document = _parse(text)
+    document = parse(text)
     try:
         envelope = Envelope.model_validate_json(text)
     except ValidationError as error:
-        raise Malformed(_explain(error, ()), attributes=document) from error
+        raise Malformed(explain(error), attributes=document) from error
     data_class = CATALOGUE.get(envelope.type)
     if data_class is None:
         raise UnknownType(
@@ -90,7 +98,8 @@ def decode(text: str) -> Event:
     if has_data == (envelope.claim_check is not None):
         raise Malformed("data: expected exactly one of data and dataref", attributes=document)
     data = _data(envelope, data_class, document["data"]) if has_data else None
-    return Event(envelope, data_class, data, _digest(document), text)
+    said = canonical(document)
+    return Event(envelope, data_class, data, "sha256:" + hashlib.sha256(said).hexdigest(), text, said)
 
 
 def attach(event: Event, fetched: bytes) -> Event:
@@ -103,9 +112,7 @@ def attach(event: Event, fetched: bytes) -> Event:
         value = from_json(fetched, allow_inf_nan=False)
     except ValueError as error:
         raise Malformed(f"data: no JSON behind {ref.uri}: {error}") from error
-    return Event(
-        event.envelope, event.data_class, _data(event.envelope, event.data_class, value), event.digest, event.text
-    )
+    return replace(event, data=_data(event.envelope, event.data_class, value))
 
 
 def encode(envelope: Mapping[str, Any], data: Mapping[str, Any] | None) -> str:
@@ -116,14 +123,23 @@ def encode(envelope: Mapping[str, Any], data: Mapping[str, Any] | None) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def _parse(text: str) -> dict[str, Any]:
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """The canonical JSON (RFC 8785) of what a CloudEvent says: all of it but its signature and its trace."""
+    try:
+        return rfc8785.dumps({name: value for name, value in document.items() if name not in _NOT_SAID})
+    except rfc8785.CanonicalizationError as error:
+        raise Malformed(f"$: has no canonical form (RFC 8785): {error}", attributes=document) from error
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The JSON object of a structured-mode CloudEvent. Raises Malformed."""
     try:
         # Encoded here: half of a surrogate pair is a ValueError then, like everything else that is no JSON.
         document = from_json(text.encode(), allow_inf_nan=False)
     except ValueError as error:
-        raise Malformed(f"$: no JSON: {error}; found {_found(text)}") from error
+        raise Malformed(f"$: no JSON: {error}; found {found(text)}") from error
     if not isinstance(document, dict):
-        raise Malformed(f"$: expected an object with the CloudEvents attributes; found {_found(document)}")
+        raise Malformed(f"$: expected an object with the CloudEvents attributes; found {found(document)}")
     return document
 
 
@@ -133,22 +149,13 @@ def _data(envelope: Envelope, data_class: type[EventData], value: object) -> Eve
         # Through JSON: strict mode then takes JSON's own spelling of enums and times, and nothing looser.
         data = data_class.model_validate_json(json.dumps(value))
     except ValidationError as error:
-        raise Malformed(_explain(error, ("data",)), attributes=attributes) from error
+        raise Malformed(explain(error, ("data",)), attributes=attributes) from error
     field, own_id = data.own_id()
     if own_id != envelope.about.uuid:
         raise Malformed(
             f"data.{field}: found {own_id!r}; expected the subject's own {envelope.about.uuid!r}", attributes=attributes
         )
     return data
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON (RFC 8785) of what the event says."""
-    try:
-        canonical = rfc8785.dumps({name: value for name, value in document.items() if name not in _NOT_DIGESTED})
-    except rfc8785.CanonicalizationError as error:
-        raise Malformed(f"$: has no canonical form (RFC 8785): {error}", attributes=document) from error
-    return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
 
 def _verify(ref: DataRef, fetched: bytes) -> None:
@@ -158,25 +165,3 @@ def _verify(ref: DataRef, fetched: bytes) -> None:
             Reason.DATA_UNAVAILABLE,
             f"dataref {ref.uri}: found {len(fetched)} bytes, {digest}; the event promises {ref.size} bytes, {ref.digest}",
         )
-
-
-def _explain(error: ValidationError, prefix: tuple[str, ...]) -> str:
-    details = error.errors(include_url=False)
-    lines = [_explain_one(detail, prefix) for detail in details[:_MOST_ERRORS]]
-    if len(details) > _MOST_ERRORS:
-        lines.append(f"and {len(details) - _MOST_ERRORS} more")
-    return "; ".join(lines)
-
-
-def _explain_one(detail: ErrorDetails, prefix: tuple[str, ...]) -> str:
-    path = ".".join(str(part) for part in (*prefix, *detail["loc"])) or "$"
-    rule = detail["msg"][:1].lower() + detail["msg"][1:]
-    if detail["type"] == "missing":
-        return f"{path}: is missing; a value is required"
-    return f"{path}: found {_found(detail['input'])}; {rule}"
-
-
-def _found(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    shown = repr(text) if isinstance(value, str) else text
-    return shown if len(shown) <= _MOST_FOUND else shown[:_MOST_FOUND] + "..."

@@ -53,6 +53,10 @@ class EventData(BaseModel):
         """Other subjects that must not change, or not be read, meanwhile."""
         return ()
 
+    def flow(self) -> str | None:
+        """The `<kind>/<uuid>` of the environment or project whose share of the running places it uses; None: its subject's."""
+        return None
+
     def desired(self) -> dict[str, Any]:  # JSON by facet, whose shapes are the event's own
         """What the ledger keeps as the subject's desired state, by facet."""
         return dict.fromkeys(self.facets, self.model_dump(mode="json", exclude={"plan"}))

@@ -17,6 +17,7 @@ from agentd.ledger.protocol import (
     LedgerStats,
     Missing,
     NameTaken,
+    OtherContent,
     OutboxEntry,
     Record,
     RecordState,
@@ -25,6 +26,7 @@ from agentd.ledger.protocol import (
     SubjectState,
     Superseded,
     Transition,
+    Variable,
     Waiting,
 )
 
@@ -45,6 +47,7 @@ __all__ = [
     "LedgerStats",
     "Missing",
     "NameTaken",
+    "OtherContent",
     "OutboxEntry",
     "Record",
     "RecordState",
@@ -53,5 +56,6 @@ __all__ = [
     "SubjectState",
     "Superseded",
     "Transition",
+    "Variable",
     "Waiting",
 ]

@@ -102,11 +102,12 @@ class ClaimRequest:
     something must be desired already. `creates` lifts a tombstone, `deletes` sets one when it succeeds, pre-empts an older
     holder, and frees the subject's names. `names` are reserved as (kind, name). `locks` are held beside the write lock on
     the subject. `desired` is kept per facet as the subject's desired state; a delete desires nothing, and leaves what is
-    desired as it is until it succeeds. `until` is when the lease ends.
+    desired as it is until it succeeds. `until` is when the lease ends. `epoch` None is the record's current one. With
+    `admission`, an event that is not known yet is admitted first, in the same transaction, whatever the claim's answer.
     """
 
     key: str
-    epoch: int
+    epoch: int | None
     event_id: str
     subject: Subject
     generation: int
@@ -121,11 +122,12 @@ class ClaimRequest:
     max_attempts: int
     now: float
     until: float
+    admission: Admission | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The lease is yours. `attempt` counts from 1 in this epoch; `journal` holds the results of finished steps.
+    """The lease is yours. `record` is as of now; `attempt` counts from 1 in its epoch; `journal` has the finished steps' results.
 
     `sequence` is one taken from the subject's counter for progress reports of this attempt. `desired` is the subject's
     desired state by facet, each by the newest event that claimed it, and `generation` the newest generation that has been
@@ -133,6 +135,7 @@ class Claimed:
     """
 
     claim: Claim
+    record: Record
     attempt: int
     changed: bool
     journal: Mapping[str, Json]
@@ -201,12 +204,21 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Somebody else has brought the epoch to its end meanwhile."""
+    """The epoch has been brought to its end already."""
 
     record: Record
 
 
-ClaimResult = Claimed | Held | Superseded | Conflict | Deleted | Missing | NameTaken | Exhausted | Finished
+@dataclass(frozen=True, slots=True)
+class OtherContent:
+    """The key is known with another digest than that of the request's admission."""
+
+    record: Record
+
+
+ClaimResult = (
+    Claimed | Held | Superseded | Conflict | Deleted | Missing | NameTaken | Exhausted | Finished | OtherContent
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +297,14 @@ class SubjectState:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """A small value that the replicas share. `version` changes with every change, and is never used twice for a name."""
+
+    value: Json
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerStats:
     """Counts for `/status`, metrics and health. `leases` are those not given back, also when they have ended."""
 
@@ -319,11 +339,11 @@ class Ledger(Protocol):
     async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Take the lease on the subject and all declared locks, or say what is in the way. All or nothing.
 
-        Decided in this order: the epoch is finished; superseded; conflict (same generation of a facet under another
-        event id); deleted; a required facet missing; held (by a valid lease whose holder is another key or replica, or a
-        conflicting lock); name taken; attempts used up. When claimed: the subject's token grows by one, the attempt is
-        counted, the generation and desired state of each facet that is not newer are set, names are reserved, a create
-        lifts the tombstone.
+        Decided in this order: known with other content; the epoch is finished; superseded; conflict (same generation of a
+        facet under another event id); deleted; a required facet missing; held (by a valid lease whose holder is another
+        key or replica, or a conflicting lock); name taken; attempts used up. When claimed: the subject's token grows by
+        one, the attempt is counted, the generation and desired state of each facet that is not newer are set, names are
+        reserved, a create lifts the tombstone.
         A `deletes` request that is held marks an older holder of its own subject as pre-empted.
         Of several facets, only those whose claimed generation is not newer are taken over. A claimed delete counts for
         every facet of its subject; a create lifts the tombstone only if its generation is newer.
@@ -391,6 +411,21 @@ class Ledger(Protocol):
 
     async def subject(self, subject: Subject) -> SubjectState | None:
         """What is known of a subject."""
+        ...
+
+    async def variable(self, name: str) -> Variable | None:
+        """A shared variable; None when it is not set."""
+        ...
+
+    async def variables(self, prefix: str) -> Mapping[str, Variable]:
+        """All variables whose name begins so, by name, in the order of their names; at most 1,000."""
+        ...
+
+    async def set_variable(self, name: str, value: Json, *, version: int | None) -> bool:
+        """Compare and set: False, and nothing changes, unless the variable still has `version`, or is not set for None.
+
+        The value None unsets it. Names are at most 200 characters of [A-Za-z0-9._/:-]; values at most 16 KiB of JSON.
+        """
         ...
 
     async def stats(self) -> LedgerStats:

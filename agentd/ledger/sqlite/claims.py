@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 
 from agentd.core import PermanentError, Reason
 from agentd.ledger.judgement import Claims, Generation, judge, newest, taken_over
@@ -14,12 +15,14 @@ from agentd.ledger.protocol import (
     Finished,
     Json,
     NameTaken,
+    OtherContent,
+    Record,
     RecordState,
     Waiting,
 )
 from agentd.ledger.sqlite import events, leases
 from agentd.ledger.sqlite.connection import Database, Parameters
-from agentd.ledger.sqlite.rows import json_text, record_of_epoch
+from agentd.ledger.sqlite.rows import current_record, json_text, record_of_epoch
 
 _COUNT_ATTEMPT = """
     UPDATE epochs SET attempts = attempts + 1, started_at = coalesce(started_at, :now),
@@ -47,10 +50,9 @@ _SET_COVERING = """
 
 def claim(database: Database, request: ClaimRequest) -> ClaimResult:
     """Decide in the protocol's order, and take the lease if nothing is in the way."""
-    record = record_of_epoch(database, request.key, request.epoch)
-    if record is None:
-        message = f"ledger: {request.key} was never admitted in epoch {request.epoch}"
-        raise PermanentError(Reason.INTERNAL_ERROR, message)
+    record = _admitted(database, request)
+    if request.admission is not None and record.digest != request.admission.digest:
+        return OtherContent(record)
     if record.state is RecordState.FINISHED:
         return Finished(record)
     known = claims_of(database, str(request.subject))
@@ -58,8 +60,8 @@ def claim(database: Database, request: ClaimRequest) -> ClaimResult:
     if refusal is not None:
         return refusal
     if record.attempts >= request.max_attempts:
-        return Exhausted(attempts=record.attempts, last_error=_last_word(database, request))
-    return _take(database, request, known)
+        return Exhausted(attempts=record.attempts, last_error=_last_word(database, record))
+    return _take(database, request, record, known)
 
 
 def release(database: Database, claim: Claim, *, error: str | None, waiting: Waiting | None, now: float) -> None:
@@ -105,6 +107,21 @@ def desired_of(database: Database, subject: str) -> dict[str, Json]:
     return {row["facet"]: json.loads(row["desired"]) for row in rows}
 
 
+def _admitted(database: Database, request: ClaimRequest) -> Record:
+    """The record in the epoch that the request is for; admitted now if it is new."""
+    record = (
+        current_record(database, request.key)
+        if request.epoch is None
+        else record_of_epoch(database, request.key, request.epoch)
+    )
+    if record is None and request.admission is not None and request.epoch in (None, 1):
+        return events.admit(database, request.admission)
+    if record is None:
+        message = f"ledger: {request.key} was never admitted in epoch {request.epoch or 1}"
+        raise PermanentError(Reason.INTERNAL_ERROR, message)
+    return record
+
+
 def _covering(row: sqlite3.Row | None) -> Generation | None:
     if row is None or row["covering"] is None:
         return None
@@ -123,28 +140,34 @@ def _name_taken(database: Database, request: ClaimRequest) -> NameTaken | None:
     return None
 
 
-def _last_word(database: Database, request: ClaimRequest) -> str | None:
+def _last_word(database: Database, record: Record) -> str | None:
     """The last attempt's error; None when that attempt never said one."""
     row = database.one(
         "SELECT last_error FROM epochs WHERE key = :key AND epoch = :epoch AND last_error_attempt = attempts",
-        {"key": request.key, "epoch": request.epoch},
+        {"key": record.key, "epoch": record.epoch},
     )
     return None if row is None else row["last_error"]
 
 
-def _take(database: Database, request: ClaimRequest, known: Claims) -> Claimed:
-    token, replaced = leases.take(database, request)
+def _take(database: Database, request: ClaimRequest, record: Record, known: Claims) -> Claimed:
+    token, replaced = leases.take(database, request, record.epoch)
     if replaced is not None:
         detail = f"replica {replaced['replica']} ended without a word"
         events.note(database, replaced["key"], replaced["epoch"], at=request.now, what="attempt_failed", detail=detail)
     _set_generations(database, request, known)
     _reserve_names(database, request)
-    epoch: Parameters = {"key": request.key, "epoch": request.epoch}
+    epoch: Parameters = {"key": request.key, "epoch": record.epoch}
     counted = database.execute(_COUNT_ATTEMPT, {**epoch, "now": request.now}).fetchone()
     detail = f"attempt {counted['attempts']} by replica {request.replica}, token {token}"
-    events.note(database, request.key, request.epoch, at=request.now, what="claimed", detail=detail)
+    events.note(database, request.key, record.epoch, at=request.now, what="claimed", detail=detail)
     return Claimed(
-        claim=Claim(request.key, request.epoch, request.subject, token, request.replica),
+        claim=Claim(request.key, record.epoch, request.subject, token, request.replica),
+        record=replace(
+            record,
+            attempts=counted["attempts"],
+            started_at=request.now if record.started_at is None else record.started_at,
+            waiting=None,
+        ),
         attempt=counted["attempts"],
         changed=bool(counted["changed"]),
         journal=_journal(database, epoch),

@@ -46,7 +46,7 @@ def obstacle(database: Database, request: ClaimRequest) -> Held | None:
     return None
 
 
-def take(database: Database, request: ClaimRequest) -> tuple[int, sqlite3.Row | None]:
+def take(database: Database, request: ClaimRequest, epoch: int) -> tuple[int, sqlite3.Row | None]:
     """Write the lease down under a new token. The token, and the lease that was replaced."""
     subject = str(request.subject)
     replaced = database.one("SELECT * FROM leases WHERE subject = :subject", {"subject": subject})
@@ -62,7 +62,7 @@ def take(database: Database, request: ClaimRequest) -> tuple[int, sqlite3.Row | 
         {
             "subject": subject,
             "key": request.key,
-            "epoch": request.epoch,
+            "epoch": epoch,
             "token": token,
             "replica": request.replica,
             "generation": request.generation,

@@ -1,7 +1,7 @@
 """The adapter: each operation of the protocol, on the writing or on the reading connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -23,9 +23,10 @@ from agentd.ledger.protocol import (
     StepRecord,
     SubjectState,
     Transition,
+    Variable,
     Waiting,
 )
-from agentd.ledger.sqlite import claims, events, leases, queries
+from agentd.ledger.sqlite import claims, events, leases, queries, variables
 from agentd.ledger.sqlite.connection import (
     Database,
     Operation,
@@ -35,6 +36,7 @@ from agentd.ledger.sqlite.connection import (
 )
 from agentd.ledger.sqlite.group_commit import GroupCommit, Writes
 from agentd.ledger.sqlite.rows import current_record
+from agentd.ledger.variables import check_name, value_text
 
 T = TypeVar("T")
 Observe = Callable[[str, str, float], None]
@@ -170,6 +172,21 @@ class SqliteLedger:
     async def subject(self, subject: Subject) -> SubjectState | None:
         """See the protocol."""
         return await self._read("subject", lambda database: queries.subject_state(database, subject))
+
+    async def variable(self, name: str) -> Variable | None:
+        """See the protocol."""
+        return await self._read("variable", lambda database: variables.get(database, check_name(name)))
+
+    async def variables(self, prefix: str) -> Mapping[str, Variable]:
+        """See the protocol."""
+        return await self._read("variables", lambda database: variables.beginning_with(database, prefix))
+
+    async def set_variable(self, name: str, value: Json, *, version: int | None) -> bool:
+        """See the protocol."""
+        text = value_text(value)
+        return await self._write(
+            "set_variable", lambda database: variables.put(database, check_name(name), text, version=version)
+        )
 
     async def stats(self) -> LedgerStats:
         """See the protocol."""

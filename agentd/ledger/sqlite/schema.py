@@ -153,7 +153,17 @@ VERSION_1 = (
     "CREATE INDEX locks_lease ON locks (lease)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1,)
+VERSION_2 = (
+    """
+    CREATE TABLE variables (
+        name TEXT PRIMARY KEY,
+        value TEXT,               -- JSON; null once unset: versions go on
+        version INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1, VERSION_2)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -152,6 +152,32 @@ async def test_a_subject_that_was_taken_over_is_written_to_no_more(world: World)
     assert one.runtime.monotonic() == about(70)
 
 
+async def test_clocks_that_differ_by_less_than_allowed_share_no_lease(world: World) -> None:
+    """Cut off from the ledger, a holder goes on until its lease ends; the other's clock is ahead and tells it later."""
+    slow = Slow()
+    one = await world.replica(slow.handler, clock_skew_s=2)
+    two = await world.replica(slow.handler, name="b", clock_skew_s=2)
+    two.clock.ahead_s = 1.9
+    begun = one.begin(delivery(create(1)))
+    await one.runtime.sleep(1)
+    await one.ledger.close()
+    await one.runtime.sleep(29.1)
+    assert begun.done(), "its lease has ended after 30 s by its own clock"
+    assert await two.handle(delivery(create(1))) == Delete()
+    assert two.runtime.monotonic() == about(30.1 + 60)
+
+
+async def test_clocks_that_differ_by_less_than_allowed_leave_the_holder_alone(world: World) -> None:
+    slow = Slow()
+    one = await world.replica(slow.handler, clock_skew_s=2)
+    two = await world.replica(slow.handler, name="b", clock_skew_s=2)
+    two.clock.ahead_s = 1.9
+    one.begin(delivery(create(1)))
+    await one.runtime.sleep(7)
+    given = await two.handle(delivery(create(1), message_id="m-2"))
+    assert given == Defer(about(32 - 7 - 1.9)), "the lease, and what clocks may differ by"
+
+
 async def test_a_lost_lease_has_a_last_word(world: World) -> None:
     """An adapter finds a newer generation on the object each time: the ledger says so in the end, not `crash loop`."""
 

@@ -15,13 +15,13 @@ A, B, C = (Subject("project", f"00000000-0000-4000-8000-00000000000{digit}") for
 def take(
     lanes: Lanes, stack: ExitStack, subject: Subject, generation: int = 1, *locks: Lock, deletes: bool = False
 ) -> Ticket:
-    ticket = stack.enter_context(lanes.ticket(subject, generation, deletes=deletes, locks=locks))
+    ticket = stack.enter_context(lanes.ticket(subject, generation, deletes=deletes, locks=locks, flow=str(subject)))
     assert ticket is not None
     return ticket
 
 
 def test_one_subject_runs_in_order_of_arrival_and_others_run_beside_it() -> None:
-    lanes = Lanes(depth=8)
+    lanes = Lanes(depth=8, flow_depth=100)
     with ExitStack() as first, ExitStack() as others:
         one = take(lanes, first, A)
         two, other = take(lanes, others, A), take(lanes, others, B)
@@ -32,7 +32,7 @@ def test_one_subject_runs_in_order_of_arrival_and_others_run_beside_it() -> None
 
 
 def test_readers_share_a_subject_and_a_writer_waits_for_them_and_holds_up_later_readers() -> None:
-    lanes = Lanes(depth=8)
+    lanes = Lanes(depth=8, flow_depth=100)
     read_a = Lock(A, LockMode.READ)
     with ExitStack() as readers, ExitStack() as writer, ExitStack() as late:
         first, second = take(lanes, readers, B, 1, read_a), take(lanes, readers, C, 1, read_a)
@@ -50,16 +50,27 @@ def test_readers_share_a_subject_and_a_writer_waits_for_them_and_holds_up_later_
 
 
 def test_a_full_lane_takes_nobody() -> None:
-    lanes = Lanes(depth=2)
+    lanes = Lanes(depth=2, flow_depth=100)
     with ExitStack() as stack:
         take(lanes, stack, A)
         take(lanes, stack, A)
-        assert stack.enter_context(lanes.ticket(A, 3, deletes=False, locks=())) is None
+        assert stack.enter_context(lanes.ticket(A, 3, deletes=False, locks=(), flow=str(A))) is None
         take(lanes, stack, B)
 
 
+def test_a_full_flow_takes_nobody_whatever_the_subject() -> None:
+    lanes = Lanes(depth=8, flow_depth=2)
+    with ExitStack() as stack:
+        for subject in (A, B):
+            assert stack.enter_context(lanes.ticket(subject, 1, deletes=False, locks=(), flow="environment/1"))
+        assert stack.enter_context(lanes.ticket(C, 1, deletes=False, locks=(), flow="environment/1")) is None
+        assert stack.enter_context(lanes.ticket(C, 1, deletes=False, locks=(), flow="environment/2"))
+    with lanes.ticket(C, 1, deletes=False, locks=(), flow="environment/1") as ticket:
+        assert ticket is not None
+
+
 def test_an_admitted_delete_preempts_older_events_of_its_own_subject() -> None:
-    lanes = Lanes(depth=8)
+    lanes = Lanes(depth=8, flow_depth=100)
     with ExitStack() as stack:
         older, newer = take(lanes, stack, A, 1), take(lanes, stack, A, 3)
         reader = take(lanes, stack, B, 1, Lock(A, LockMode.READ))
@@ -83,7 +94,7 @@ def test_an_admitted_delete_preempts_older_events_of_its_own_subject() -> None:
 def test_whoever_waits_has_its_turn_in_the_end_and_no_two_writers_share(
     wishes: list[tuple[Subject, list[tuple[Subject, LockMode]]]], random: Random
 ) -> None:
-    lanes = Lanes(depth=100)
+    lanes = Lanes(depth=100, flow_depth=100)
     waiting: list[tuple[Ticket, ExitStack]] = []
     for subject, locks in wishes:
         stack = ExitStack()

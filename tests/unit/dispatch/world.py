@@ -162,7 +162,7 @@ class World:
         busy_timeout_s: float = 5.0,
         **config: float,
     ) -> Replica:
-        """One more replica, at work. `config` is of the dispatcher."""
+        """One more replica, at work. `config` is of the dispatcher; clocks agree unless it says otherwise."""
         ledger = await store.open(
             LedgerConfig(path=self.path, busy_timeout_s=busy_timeout_s), observe=lambda _what, _result, _seconds: None
         )
@@ -175,7 +175,7 @@ class World:
             audience=AUDIENCE,
             owner_id=OWNER_ID,
             replica=name,
-            config=DispatchConfig.model_validate(config),
+            config=DispatchConfig.model_validate({"clock_skew_s": 0, **config}),
             handlers=handlers_of(*handlers),
             ports=Ports(ports or {}),
             ledger=ledger,

@@ -1,0 +1,78 @@
+"""When a rule lets events in: hours of days, in a time zone. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+# A window opens within a week, or within so many days when it has dates of its own.
+_MOST_DAYS_AHEAD = 400
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """From the first day to the last, both included; None leaves one end open."""
+
+    first: date | None = None
+    last: date | None = None
+
+    def __contains__(self, day: date) -> bool:
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+
+    def __str__(self) -> str:
+        return f"{self.first or '...'} to {self.last or '...'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of certain days. One that ends at or before its beginning ends on the next day; it is its first day's."""
+
+    days: frozenset[int]
+    opens: time
+    closes: time
+    dates: Dates
+
+    def on(self, day: date, zone: ZoneInfo) -> tuple[float, float] | None:
+        """When the window of a day opens and closes, in seconds since the epoch; None when that day has none."""
+        if day.weekday() not in self.days or day not in self.dates:
+            return None
+        closing_day = day if self.closes > self.opens else day + timedelta(days=1)
+        return _instant(day, self.opens, zone), _instant(closing_day, self.closes, zone)
+
+    def __str__(self) -> str:
+        days = ", ".join(name for number, name in enumerate(DAYS) if number in self.days)
+        dates = "" if self.dates == Dates() else f", {self.dates}"
+        return f"{days} {self.opens:%H:%M} to {self.closes:%H:%M}{dates}"
+
+
+def local_day(now: float, zone: ZoneInfo) -> date:
+    """The day that it is there."""
+    return datetime.fromtimestamp(now, UTC).astimezone(zone).date()
+
+
+def start_of(day: date, zone: ZoneInfo) -> float:
+    """When a day begins, in seconds since the epoch."""
+    return _instant(day, time.min, zone)
+
+
+def opens_at(windows: Sequence[Window], zone: ZoneInfo, now: float) -> float | None:
+    """`now` while one of the windows is open; else when the next one opens; None when none does any more."""
+    first = local_day(now, zone) - timedelta(days=1)  # yesterday's may still be open
+    for number in range(_MOST_DAYS_AHEAD):
+        spans = _spans(windows, zone, first + timedelta(days=number))
+        opening = min((max(now, opens) for opens, closes in spans if closes > now), default=None)
+        # A later day opens later, but for yesterday's window, which may be open while today's has still to come.
+        if opening is not None:
+            return opening
+    return None
+
+
+def _spans(windows: Sequence[Window], zone: ZoneInfo, day: date) -> Iterator[tuple[float, float]]:
+    return (span for window in windows if (span := window.on(day, zone)) is not None)
+
+
+def _instant(day: date, at: time, zone: ZoneInfo) -> float:
+    """An hour that a change of clocks skips is taken as if it had not; one that comes twice, the first time."""
+    return datetime.combine(day, at, zone).timestamp()
