@@ -75,7 +75,7 @@ async def end(daemon: DaemonProcess, *, within_s: float) -> int:
 
 def finished(stack: Stack) -> set[str]:
     """The ids of the events that have an outcome."""
-    sql = "SELECT event_id FROM records JOIN epochs USING (key, epoch) WHERE outcome = 'succeeded'"
+    sql = "SELECT event_id FROM events WHERE outcome = 'succeeded'"
     return {row["event_id"] for row in read_rows(stack.folder / "ledger.db", sql)}
 
 

@@ -67,7 +67,7 @@ def claims(ledger: Path) -> Mapping[str, Sequence[ClaimSeen]]:
     """The claims of every subject, in the order in which they were granted."""
     history: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
     for row in read_rows(
-        ledger, "SELECT t.*, r.subject FROM transitions t JOIN records r USING (key) ORDER BY position"
+        ledger, "SELECT t.*, r.subject FROM transitions t JOIN events r USING (key) ORDER BY position"
     ):
         history[row["key"], row["epoch"]].append(row)
     found: dict[str, list[ClaimSeen]] = defaultdict(list)
@@ -144,7 +144,7 @@ def writes(replicas: Sequence[Replica], ledger: Path) -> list[Write]:
     """The replicas' writes to repositories. Single images are left out: they belong to builds. Their marks are environments'."""
     owners = {
         (kind, event["data"][f"{kind}_name"]): row["subject"]
-        for row in read_rows(ledger, "SELECT subject, event FROM records WHERE generation IS NOT NULL")
+        for row in read_rows(ledger, "SELECT subject, event FROM events WHERE generation IS NOT NULL")
         for event in [json.loads(row["event"])]
         for kind in [row["subject"].partition("/")[0]]
         if kind in ("project", "package", "environment")

@@ -1,12 +1,11 @@
 """The claim, decided and carried out in one transaction; and its opposite, the release."""
 
-import json
-import sqlite3
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agentd.core import PermanentError, Reason
-from agentd.ledger.judgement import Claims, Generation, judge, newest, taken_over
+from agentd.ledger.judgement import Claims, judge, newest, taken_over
 from agentd.ledger.protocol import (
+    Admission,
     Claim,
     Claimed,
     ClaimRequest,
@@ -21,185 +20,182 @@ from agentd.ledger.protocol import (
     Waiting,
 )
 from agentd.ledger.sqlite import events, leases
-from agentd.ledger.sqlite.connection import Database, Parameters
-from agentd.ledger.sqlite.rows import current_record, json_text, record_of_epoch
+from agentd.ledger.sqlite.connection import Database
+from agentd.ledger.sqlite.rows import (
+    Facet,
+    Holding,
+    claims_of,
+    current_record,
+    facets_of,
+    facets_text,
+    holding,
+    record_of_epoch,
+    steps_from,
+)
 
 _COUNT_ATTEMPT = """
-    UPDATE epochs SET attempts = attempts + 1, started_at = coalesce(started_at, :now),
-        waiting_why = NULL, waiting_message = NULL, waiting_until = NULL
-    WHERE key = :key AND epoch = :epoch
-    RETURNING attempts, changed
+    UPDATE events SET attempts = ?, started_at = coalesce(started_at, ?),
+        waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, history = history || ?
+    WHERE key = ? AND epoch = ?
+    RETURNING steps
 """
-_UNCOUNT_ATTEMPT = "UPDATE epochs SET attempts = attempts - 1 WHERE key = :key AND epoch = :epoch"
-_KEEP_ERROR = """
-    UPDATE epochs SET last_error = :error, last_error_attempt = attempts WHERE key = :key AND epoch = :epoch
-    RETURNING attempts
-"""
-_SET_FACET = """
-    INSERT INTO facets (subject, facet, generation, event_id, desired)
-    VALUES (:subject, :facet, :generation, :event_id, :desired)
-    ON CONFLICT DO UPDATE SET
-        generation = excluded.generation, event_id = excluded.event_id,
-        desired = CASE WHEN :deletes THEN desired ELSE excluded.desired END
-"""
-_SET_COVERING = """
-    UPDATE subjects SET covering = :generation, covering_event_id = :event_id
-    WHERE subject = :subject AND coalesce(covering, 0) <= :generation
+_NAME_OWNER = """
+    SELECT holdings.subject, deleting FROM reserved_names JOIN holdings USING (subject) WHERE kind = ? AND name = ?
 """
 
 
 def claim(database: Database, request: ClaimRequest) -> ClaimResult:
-    """Decide in the protocol's order, and take the lease if nothing is in the way."""
-    record = _admitted(database, request)
-    if request.admission is not None and record.digest != request.admission.digest:
-        return OtherContent(record)
-    if record.state is RecordState.FINISHED:
-        return Finished(record)
-    known = claims_of(database, str(request.subject))
-    refusal = judge(request, known) or leases.obstacle(database, request) or _name_taken(database, request)
-    if refusal is not None:
-        return refusal
-    if record.attempts >= request.max_attempts:
-        return Exhausted(attempts=record.attempts, last_error=_last_word(database, record))
-    return _take(database, request, record, known)
+    """Decide in the protocol's order, and take the lease if nothing is in the way. An event that is new is written down."""
+    record = _known(database, request)
+    if record is None:
+        asked = _Asked(request, events.new_record(_admission(request)), is_new=True)
+    else:
+        if request.admission is not None and record.digest != request.admission.digest:
+            return OtherContent(record)
+        if record.state is RecordState.FINISHED:
+            return Finished(record)
+        asked = _Asked(request, record, is_new=False)
+    result = _decide(database, asked)
+    if asked.is_new and not isinstance(result, Claimed):
+        events.insert(database, asked.record, history=_admitted(database, asked.record))
+    return result
 
 
 def release(database: Database, claim: Claim, *, error: str | None, waiting: Waiting | None, now: float) -> None:
     """Give the lease back, unless somebody has taken it over."""
-    if leases.still_own(database, claim) is None:
+    own = holding(database, str(claim.subject))
+    if not own.is_of(claim):
         return
-    epoch: Parameters = {"key": claim.key, "epoch": claim.epoch}
     if error is None:
-        database.execute(_UNCOUNT_ATTEMPT, epoch)
+        database.execute(
+            "UPDATE events SET attempts = attempts - 1 WHERE key = ? AND epoch = ?", (claim.key, claim.epoch)
+        )
     else:
-        attempt = database.number(_KEEP_ERROR, {**epoch, "error": error})
-        detail = f"attempt {attempt}: {error}"
-        events.note(database, claim.key, claim.epoch, at=now, what="attempt_failed", detail=detail)
-    database.execute("DELETE FROM leases WHERE subject = :subject", {"subject": str(claim.subject)})
+        events.attempt_failed(database, claim.key, claim.epoch, error, at=now)
+    own.let_go(database)
+    own.save(database)
     if waiting is not None:
         events.wait(database, claim.key, waiting, now=now)
 
 
-def claims_of(database: Database, subject: str) -> Claims:
-    """The generations claimed of a subject."""
-    facets = database.all(
-        "SELECT facet, generation, event_id, desired != 'null' AS wanted FROM facets"
-        " WHERE subject = :subject ORDER BY facet",
-        {"subject": subject},
-    )
-    row = database.one(
-        "SELECT covering, covering_event_id, tombstone FROM subjects WHERE subject = :subject", {"subject": subject}
-    )
-    return Claims(
-        facets={row["facet"]: Generation(row["generation"], row["event_id"]) for row in facets},
-        covering=_covering(row),
-        tombstone=None if row is None else row["tombstone"],
-        wanted=frozenset(row["facet"] for row in facets if row["wanted"]),
-    )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A claim of an open event. One that is new is not yet in the file."""
+
+    request: ClaimRequest
+    record: Record
+    is_new: bool
 
 
-def desired_of(database: Database, subject: str) -> dict[str, Json]:
-    """What is desired of a subject, by facet."""
-    rows = database.all(
-        "SELECT facet, desired FROM facets WHERE subject = :subject AND desired != 'null' ORDER BY facet",
-        {"subject": subject},
-    )
-    return {row["facet"]: json.loads(row["desired"]) for row in rows}
+def _known(database: Database, request: ClaimRequest) -> Record | None:
+    """The record in the epoch that the request is for."""
+    if request.epoch is None:
+        return current_record(database, request.key)
+    return record_of_epoch(database, request.key, request.epoch)
 
 
-def _admitted(database: Database, request: ClaimRequest) -> Record:
-    """The record in the epoch that the request is for; admitted now if it is new."""
-    record = (
-        current_record(database, request.key)
-        if request.epoch is None
-        else record_of_epoch(database, request.key, request.epoch)
-    )
-    if record is None and request.admission is not None and request.epoch in (None, 1):
-        return events.admit(database, request.admission)
-    if record is None:
+def _admission(request: ClaimRequest) -> Admission:
+    if request.admission is None or request.epoch not in (None, 1):
         message = f"ledger: {request.key} was never admitted in epoch {request.epoch or 1}"
         raise PermanentError(Reason.INTERNAL_ERROR, message)
-    return record
+    return request.admission
 
 
-def _covering(row: sqlite3.Row | None) -> Generation | None:
-    if row is None or row["covering"] is None:
-        return None
-    return Generation(row["covering"], row["covering_event_id"])
+def _admitted(database: Database, record: Record) -> str:
+    """The note that an event was admitted."""
+    return events.noted(database, 1, at=record.admitted_at, what="admitted", detail=record.type or "")
+
+
+def _decide(database: Database, asked: _Asked) -> ClaimResult:
+    request = asked.request
+    own = holding(database, str(request.subject))
+    facets = facets_of(own)
+    known = claims_of(own, facets)
+    refusal = judge(request, known) or leases.obstacle(database, request, own) or _name_taken(database, request)
+    if refusal is not None:
+        return refusal
+    if asked.record.attempts >= request.max_attempts:
+        return Exhausted(attempts=asked.record.attempts, last_error=_last_word(database, asked.record))
+    return _take(database, asked, own, facets, known)
 
 
 def _name_taken(database: Database, request: ClaimRequest) -> NameTaken | None:
     for kind, name in sorted(request.names):
-        owner = database.one(
-            "SELECT names.subject, deleting FROM names JOIN subjects ON subjects.subject = names.subject"
-            " WHERE kind = :kind AND name = :name AND names.subject != :subject",
-            {"kind": kind, "name": name, "subject": str(request.subject)},
-        )
-        if owner is not None:
-            return NameTaken(kind, name, by_subject=owner["subject"], deleting=owner["deleting"] is not None)
+        owner = database.one(_NAME_OWNER, (kind, name))
+        if owner is not None and owner[0] != str(request.subject):
+            return NameTaken(kind, name, by_subject=owner[0], deleting=owner[1] is not None)
     return None
 
 
 def _last_word(database: Database, record: Record) -> str | None:
     """The last attempt's error; None when that attempt never said one."""
     row = database.one(
-        "SELECT last_error FROM epochs WHERE key = :key AND epoch = :epoch AND last_error_attempt = attempts",
-        {"key": record.key, "epoch": record.epoch},
+        "SELECT last_error FROM events WHERE key = ? AND epoch = ? AND last_error_attempt = attempts",
+        (record.key, record.epoch),
     )
-    return None if row is None else row["last_error"]
+    return None if row is None else row[0]
 
 
-def _take(database: Database, request: ClaimRequest, record: Record, known: Claims) -> Claimed:
-    token, replaced = leases.take(database, request, record.epoch)
-    if replaced is not None:
-        detail = f"replica {replaced['replica']} ended without a word"
-        events.note(database, replaced["key"], replaced["epoch"], at=request.now, what="attempt_failed", detail=detail)
-    _set_generations(database, request, known)
+def _take(database: Database, asked: _Asked, own: Holding, facets: dict[str, Facet], known: Claims) -> Claimed:
+    request = asked.request
+    if own.lease_key is not None and own.lease_epoch is not None:
+        detail = f"replica {own.lease_replica} ended without a word"
+        events.note(database, own.lease_key, own.lease_epoch, at=request.now, what="attempt_failed", detail=detail)
+        own.let_go(database)
+    own.take(request, asked.record.epoch, locks=leases.take_locks(database, request))
+    _set_generations(request, own, facets, known)
+    sequence = own.next_sequence()
+    own.save(database)
     _reserve_names(database, request)
-    epoch: Parameters = {"key": request.key, "epoch": record.epoch}
-    counted = database.execute(_COUNT_ATTEMPT, {**epoch, "now": request.now}).fetchone()
-    detail = f"attempt {counted['attempts']} by replica {request.replica}, token {token}"
-    events.note(database, request.key, record.epoch, at=request.now, what="claimed", detail=detail)
+    record, journal = _count_attempt(database, asked, token=own.token)
     return Claimed(
-        claim=Claim(request.key, record.epoch, request.subject, token, request.replica),
-        record=replace(
-            record,
-            attempts=counted["attempts"],
-            started_at=request.now if record.started_at is None else record.started_at,
-            waiting=None,
-        ),
-        attempt=counted["attempts"],
-        changed=bool(counted["changed"]),
-        journal=_journal(database, epoch),
-        sequence=events.next_sequence(database, request.key, str(request.subject)),
+        claim=Claim(request.key, record.epoch, request.subject, own.token, request.replica),
+        record=record,
+        attempt=record.attempts,
+        changed=record.changed,
+        journal=journal,
+        sequence=sequence,
         generation=newest(request, known),
-        desired=desired_of(database, str(request.subject)),
+        desired={name: facet.desired for name, facet in facets.items() if facet.desired is not None},
     )
 
 
-def _set_generations(database: Database, request: ClaimRequest, known: Claims) -> None:
-    subject: Parameters = {"subject": str(request.subject)}
-    claimed: Parameters = {**subject, "generation": request.generation, "event_id": request.event_id}
-    for facet in taken_over(request, known):
-        desired = "null" if request.deletes else json_text(request.desired.get(facet))
-        database.execute(_SET_FACET, {**claimed, "facet": facet, "desired": desired, "deletes": request.deletes})
+def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Record, dict[str, Json]]:
+    """The record with one attempt more, and its journal."""
+    request, record = asked.request, asked.record
+    attempt = record.attempts + 1
+    before = _admitted(database, record) if asked.is_new else ""
+    detail = f"attempt {attempt} by replica {request.replica}, token {token}"
+    claimed = events.noted(database, record.epoch, at=request.now, what="claimed", detail=detail)
+    if asked.is_new:
+        record = events.new_record(_admission(request), attempts=1, started_at=request.now)
+        events.insert(database, record, history=before + claimed)
+        return record, {}
+    row = database.one(_COUNT_ATTEMPT, (attempt, request.now, claimed, record.key, record.epoch))
+    events.trim(database, record.key)
+    started_at = request.now if record.started_at is None else record.started_at
+    journal = {} if row is None else {step.step: step.result for step in steps_from(row[0], record.epoch)}
+    return replace(record, attempts=attempt, started_at=started_at, waiting=None), journal
+
+
+def _set_generations(request: ClaimRequest, own: Holding, facets: dict[str, Facet], known: Claims) -> None:
+    for name in taken_over(request, known):
+        before = facets.get(name)
+        kept = before.desired if before is not None and request.deletes else None
+        desired = kept if request.deletes else request.desired.get(name)
+        facets[name] = Facet(request.generation, request.event_id, desired)
+    own.facets = facets_text(facets)
     if request.creates:
-        database.execute("UPDATE subjects SET tombstone = NULL WHERE subject = :subject", subject)
+        own.tombstone = None
     if request.deletes:
-        database.execute(_SET_COVERING, claimed)
-        database.execute(
-            "UPDATE subjects SET deleting = :key WHERE subject = :subject", {**subject, "key": request.key}
-        )
+        own.deleting = request.key
+        if (own.covering or 0) <= request.generation:
+            own.covering, own.covering_event_id = request.generation, request.event_id
 
 
 def _reserve_names(database: Database, request: ClaimRequest) -> None:
     for kind, name in request.names:
         database.execute(
-            "INSERT INTO names (kind, name, subject) VALUES (:kind, :name, :subject) ON CONFLICT DO NOTHING",
-            {"kind": kind, "name": name, "subject": str(request.subject)},
+            "INSERT INTO reserved_names (kind, name, subject) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (kind, name, str(request.subject)),
         )
-
-
-def _journal(database: Database, epoch: Parameters) -> dict[str, Json]:
-    rows = database.all("SELECT step, result FROM steps WHERE key = :key AND epoch = :epoch ORDER BY position", epoch)
-    return {row["step"]: json.loads(row["result"]) for row in rows}

@@ -12,9 +12,9 @@ from agentd.ledger.sqlite import place, schema
 
 T = TypeVar("T")
 Parameter = str | int | float | None
-Parameters = Mapping[str, Parameter]
+Parameters = Sequence[Parameter] | Mapping[str, Parameter]
 
-_OLDEST_SQLITE = (3, 37)  # STRICT tables
+_OLDEST_SQLITE = (3, 38)  # STRICT tables, and JSON by ->>
 # Switching a new file to WAL fails at once, without the busy time-out, when two processes do it together.
 _WAL_TRIES = 10
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: well below a millisecond
@@ -27,29 +27,48 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._tick: int | None = None
+        self._noted = 0
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is under way. SQLite ends it by itself on some errors, such as a full disk."""
         return self._connection.in_transaction
 
-    def execute(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Cursor:
+    @property
+    def changes(self) -> int:
+        """Rows written since the connection was opened."""
+        return self._connection.total_changes
+
+    def begin(self) -> None:
+        """Begin to write."""
+        self._tick, self._noted = None, 0
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def position(self) -> int:
+        """A number above all that were given before, in whatever process: the place of a note among all notes."""
+        if self._tick is None:
+            self._tick = self.number("UPDATE clock SET ticks = ticks + 1 RETURNING ticks")
+        self._noted += 1
+        return self._tick * 1_000_000 + self._noted
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Run one statement. Text that UTF-8 cannot carry (lone surrogates) is kept with escapes in its place."""
         try:
-            return self._connection.execute(sql, parameters or {})
+            return self._connection.execute(sql, parameters)
         except UnicodeEncodeError:
-            return self._connection.execute(sql, _storable(parameters or {}))
+            return self._connection.execute(sql, _storable(parameters))
 
-    def one(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Row | None:
+    def one(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """The first row."""
         row: sqlite3.Row | None = self.execute(sql, parameters).fetchone()
         return row
 
-    def all(self, sql: str, parameters: Parameters | None = None) -> list[sqlite3.Row]:
+    def all(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """All rows."""
         return self.execute(sql, parameters).fetchall()
 
-    def number(self, sql: str, parameters: Parameters | None = None) -> int:
+    def number(self, sql: str, parameters: Parameters = ()) -> int:
         """The first column of the only row of a query that always has one."""
         return int(self.execute(sql, parameters).fetchone()[0])
 
@@ -127,13 +146,29 @@ def snapshot(database: Database, operation: Operation[T]) -> T:
 
 
 def commit_together(database: Database, operations: Sequence[Operation[object]]) -> list[object | Exception]:
-    """Run the operations in one durable transaction, each in a savepoint of its own.
+    """Run the operations in one durable transaction.
 
-    The result or the error of each, in order. When the transaction cannot be made durable, every one has failed and
-    nothing has been written.
+    The result or the error of each, in order; one that fails has written nothing. When the transaction cannot be made
+    durable, every one has failed and nothing has been written.
     """
     try:
-        database.execute("BEGIN IMMEDIATE")
+        return _commit(database, operations)
+    except _Spoiled:
+        # Rare: an operation failed after it had written something, which must not stay. Each for itself, then.
+        return [result for operation in operations for result in _alone(database, operation)]
+
+
+class _Spoiled(Exception):
+    """An operation has written to the transaction and failed: `error`."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _commit(database: Database, operations: Sequence[Operation[object]]) -> list[object | Exception]:
+    try:
+        database.begin()
         results = [_attempt(database, operation) for operation in operations]
         database.execute("COMMIT")
     except sqlite3.Error as error:
@@ -145,17 +180,23 @@ def commit_together(database: Database, operations: Sequence[Operation[object]])
     return results
 
 
-def _attempt(database: Database, operation: Operation[object]) -> object | Exception:
-    database.execute("SAVEPOINT operation")
+def _alone(database: Database, operation: Operation[object]) -> list[object | Exception]:
     try:
-        result = operation(database)
+        return _commit(database, [operation])
+    except _Spoiled as spoiled:
+        return [translated(spoiled.error)]
+
+
+def _attempt(database: Database, operation: Operation[object]) -> object | Exception:
+    before = database.changes
+    try:
+        return operation(database)
     except Exception as error:
         if not database.in_transaction:
             raise
-        database.execute("ROLLBACK TO operation")
-        result = translated(error)
-    database.execute("RELEASE operation")
-    return result
+        if database.changes != before:
+            raise _Spoiled(error) from error
+        return translated(error)
 
 
 def _connect(config: LedgerConfig) -> sqlite3.Connection:
@@ -204,7 +245,10 @@ def _refused(path: Path, error: BaseException) -> BaseException:
 
 
 def _storable(parameters: Parameters) -> Parameters:
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-        for name, value in parameters.items()
-    }
+    if isinstance(parameters, Mapping):
+        return {name: _storable_one(value) for name, value in parameters.items()}
+    return [_storable_one(value) for value in parameters]
+
+
+def _storable_one(value: Parameter) -> Parameter:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

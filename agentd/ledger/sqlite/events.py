@@ -1,55 +1,112 @@
-"""An event's record, from admission over waiting to its end. Each function is one operation, inside a transaction."""
+"""An event's record, from admission over waiting to its end. Each public function is one operation, or part of one."""
 
 from collections.abc import Sequence
 
 from agentd.core import LeaseLost, OutcomeKind, PermanentError, Reason
 from agentd.ledger.judgement import sequence_counter
 from agentd.ledger.protocol import Admission, Ending, Record, RecordState, Waiting
-from agentd.ledger.sqlite import leases
-from agentd.ledger.sqlite.connection import Database, Parameters
-from agentd.ledger.sqlite.rows import current_record, record_of_epoch
+from agentd.ledger.sqlite.connection import Database
+from agentd.ledger.sqlite.rows import (
+    EVENT,
+    INLINE_CHARACTERS,
+    Facet,
+    Holding,
+    current_record,
+    facets_of,
+    facets_text,
+    holding,
+    item,
+    json_text,
+    line,
+    listed,
+    record_from,
+    record_of_epoch,
+)
 
 HISTORY_LIMIT = 200
 
-_NEW_RECORD = """
-    INSERT INTO records (key, event_id, digest, type, subject, generation, event, epoch, admitted_at, expires_at)
-    VALUES (:key, :event_id, :digest, :type, :subject, :generation, :event, :epoch, :now, :expires_at)
-    ON CONFLICT DO NOTHING
+_NEW = """
+    INSERT INTO events (
+        key, event_id, digest, type, subject, generation, event, admitted_at, expires_at,
+        attempts, started_at, epoch, changed, last_error_attempt, objects, steps, history
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '', ?)
 """
-_NEW_EPOCH = "INSERT INTO epochs (key, epoch) VALUES (:key, :epoch)"
-_END = """
-    UPDATE epochs SET
-        finished_at = :now, outcome = :kind, reason = :reason, message = :message, step = :step,
-        changed = changed OR :changed, report_id = :report_id, sequence = :sequence,
-        waiting_why = NULL, waiting_message = NULL, waiting_until = NULL
-    WHERE key = :key AND epoch = :epoch
+_END = f"""
+    UPDATE events SET
+        finished_at = ?, outcome = ?, reason = ?, message = ?, step = ?, changed = changed OR ?, report_id = ?,
+        sequence = ?, waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, steps = '',
+        history = history || ?
+    WHERE key = ? AND epoch = ?
+    RETURNING {EVENT}
+"""  # noqa: S608 - of constants
+_KEEP_PAST = """
+    INSERT INTO past_epochs SELECT key, epoch, attempts, changed, started_at, last_error, last_error_attempt,
+        finished_at, outcome, reason, message, step, report_id, sequence, objects
+    FROM events WHERE key = ?
 """
-_WAIT = """
-    UPDATE epochs SET waiting_why = :why, waiting_message = :message, waiting_until = :until
-    WHERE key = :key AND epoch = :epoch
+_NEXT_EPOCH = """
+    UPDATE events SET epoch = epoch + 1, attempts = 0, changed = 0, started_at = NULL, last_error = NULL,
+        last_error_attempt = 0, finished_at = NULL, outcome = NULL, reason = NULL, message = NULL, step = NULL,
+        report_id = NULL, sequence = NULL, objects = '', steps = '', history = history || ?
+    WHERE key = ?
+"""
+_ATTEMPT_FAILED = """
+    UPDATE events SET last_error = ?, last_error_attempt = attempts WHERE key = ? AND epoch = ? RETURNING attempts
 """
 
 
 def admit(database: Database, admission: Admission) -> Record:
     """Write the event down, unless its key is known."""
-    made = _make(
-        database,
-        {
-            "key": admission.key,
-            "event_id": admission.event_id,
-            "digest": admission.digest,
-            "type": admission.type,
-            "subject": str(admission.subject),
-            "generation": admission.generation,
-            "event": admission.event,
-            "epoch": 1,
-            "now": admission.now,
-            "expires_at": admission.expires_at,
-        },
+    known = current_record(database, admission.key)
+    if known is not None:
+        return known
+    new = new_record(admission)
+    insert(database, new, history=noted(database, 1, at=admission.now, what="admitted", detail=admission.type))
+    return new
+
+
+def new_record(admission: Admission, *, attempts: int = 0, started_at: float | None = None) -> Record:
+    """The record of an event that is written down for the first time."""
+    return Record(
+        key=admission.key,
+        event_id=admission.event_id,
+        digest=admission.digest,
+        type=admission.type,
+        subject=str(admission.subject),
+        generation=admission.generation,
+        event=admission.event,
+        state=RecordState.OPEN,
+        epoch=1,
+        attempts=attempts,
+        changed=False,
+        admitted_at=admission.now,
+        expires_at=admission.expires_at,
+        started_at=started_at,
     )
-    if made:
-        note(database, admission.key, 1, at=admission.now, what="admitted", detail=admission.type)
-    return _stored(database, admission.key)
+
+
+def insert(database: Database, record: Record, *, history: str) -> None:
+    """Write a record down whose key is not known."""
+    apart = record.event is not None and len(record.event) > INLINE_CHARACTERS
+    database.execute(
+        _NEW,
+        (
+            record.key,
+            record.event_id,
+            record.digest,
+            record.type,
+            record.subject,
+            record.generation,
+            None if apart else record.event,
+            record.admitted_at,
+            record.expires_at,
+            record.attempts,
+            record.started_at,
+            history,
+        ),
+    )
+    if apart:
+        database.execute("INSERT INTO texts (key, event) VALUES (?, ?)", (record.key, record.event))
 
 
 def reopen(database: Database, key: str, *, epoch: int, now: float) -> Record:
@@ -57,10 +114,9 @@ def reopen(database: Database, key: str, *, epoch: int, now: float) -> Record:
     record = _stored(database, key)
     if record.epoch != epoch or record.outcome is None or not record.outcome.dead_letters:
         return record
-    following: Parameters = {"key": key, "epoch": epoch + 1}
-    database.execute("UPDATE records SET epoch = :epoch WHERE key = :key", following)
-    database.execute(_NEW_EPOCH, following)
-    note(database, key, epoch + 1, at=now, what="redriven", detail=f"after {record.outcome.kind.value}")
+    detail = f"after {record.outcome.kind.value}"
+    database.execute(_KEEP_PAST, (key,))
+    database.execute(_NEXT_EPOCH, (noted(database, epoch + 1, at=now, what="redriven", detail=detail), key))
     return _stored(database, key)
 
 
@@ -70,102 +126,101 @@ def wait(database: Database, key: str, waiting: Waiting, *, now: float) -> None:
     if record is None or record.state is RecordState.FINISHED:
         return
     database.execute(
-        _WAIT,
-        {
-            "key": key,
-            "epoch": record.epoch,
-            "why": waiting.why,
-            "message": waiting.message,
-            "until": waiting.until,
-        },
+        "UPDATE events SET waiting_why = ?, waiting_message = ?, waiting_until = ? WHERE key = ?",
+        (waiting.why, waiting.message, waiting.until, key),
     )
     known = record.waiting
     if known is None or (known.why, known.message) != (waiting.why, waiting.message):
         note(database, key, record.epoch, at=now, what="waiting", detail=f"{waiting.why}: {waiting.message}")
 
 
+def attempt_failed(database: Database, key: str, epoch: int, error: str, *, at: float) -> None:
+    """Keep the last word of an attempt."""
+    attempt = database.number(_ATTEMPT_FAILED, (error, key, epoch))
+    note(database, key, epoch, at=at, what="attempt_failed", detail=f"attempt {attempt}: {error}")
+
+
 def finish(database: Database, ending: Ending) -> Record:
     """End the epoch: outcome, sequence and report; lease and locks go, a delete that succeeded leaves its tombstone."""
-    record = record_of_epoch(database, ending.key, ending.epoch)
-    if record is None:
-        record = _unadmitted(database, ending)
-    if record.state is RecordState.FINISHED:
-        return record
-    _prove_right(database, ending)
-    _write_end(database, ending, record)
+    known = database.one("SELECT epoch, finished_at, subject, generation FROM events WHERE key = ?", (ending.key,))
+    if known is not None and (known["epoch"] != ending.epoch or known["finished_at"] is not None):
+        return _ended_before(database, ending)
+    new = _unadmitted(ending) if known is None else None
+    subject, generation = (ending.subject, None) if known is None else (known["subject"], known["generation"])
+    counted = sequence_counter(ending.key, subject) == subject
+    own = holding(database, subject) if counted else Holding(subject)
+    _prove_right(ending, own)
+    if new is not None:
+        insert(database, new, history="")
     if ending.claim is not None and ending.deletes and ending.outcome.kind is OutcomeKind.SUCCEEDED:
-        _bury(database, record)
-    database.execute(
-        "UPDATE subjects SET deleting = NULL WHERE subject = :subject AND deleting = :key",
-        {"subject": record.subject, "key": record.key},
-    )
-    database.execute("DELETE FROM leases WHERE key = :key", {"key": ending.key})
-    database.execute(
-        "DELETE FROM steps WHERE key = :key AND epoch = :epoch", {"key": ending.key, "epoch": ending.epoch}
-    )
-    return _stored(database, ending.key)
+        _bury(database, own, generation)
+    if own.deleting == ending.key:
+        own.deleting = None
+    if own.lease_key == ending.key:
+        own.let_go(database)
+    if not counted:
+        return _write_end(database, ending, _own_sequence(database, ending.key))
+    sequence = own.next_sequence()
+    own.save(database)
+    return _write_end(database, ending, sequence)
 
 
 def repeat_report(database: Database, key: str) -> None:
     """Put a finished event's report into the outbox, unless it waits there."""
     database.execute(
-        "INSERT INTO outbox (report_id, key, epoch) SELECT report_id, key, epoch FROM epochs"
-        " WHERE key = :key AND epoch = (SELECT epoch FROM records WHERE key = :key) AND finished_at IS NOT NULL"
-        " ON CONFLICT (report_id) DO NOTHING",
-        {"key": key},
+        "INSERT INTO reports (report_id, key, epoch) SELECT report_id, key, epoch FROM events"
+        " WHERE key = ? AND finished_at IS NOT NULL ON CONFLICT (report_id) DO NOTHING",
+        (key,),
     )
 
 
 def sent(database: Database, report_ids: Sequence[str]) -> None:
     """Take reports out of the outbox."""
-    for report_id in report_ids:
-        database.execute("DELETE FROM outbox WHERE report_id = :report_id", {"report_id": report_id})
+    database.execute(
+        "DELETE FROM reports WHERE report_id IN (SELECT value FROM json_each(?))", (json_text(list(report_ids)),)
+    )
 
 
 def purge(database: Database, *, finished_before: float, limit: int) -> int:
     """Forget old records whose reports have been sent, with all that hangs on them."""
     old = database.all(
         """
-        SELECT records.key FROM epochs JOIN records ON records.key = epochs.key AND records.epoch = epochs.epoch
-        WHERE epochs.finished_at < :before
-            AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = records.key)
-        ORDER BY epochs.finished_at LIMIT :limit
+        SELECT key FROM events
+        WHERE finished_at < ?
+            AND NOT EXISTS (SELECT 1 FROM reports WHERE reports.report_id = events.report_id)
+            AND NOT EXISTS (
+                SELECT 1 FROM past_epochs JOIN reports USING (report_id) WHERE past_epochs.key = events.key
+            )
+        ORDER BY finished_at LIMIT ?
         """,
-        {"before": finished_before, "limit": limit},
+        (finished_before, limit),
     )
-    for row in old:
-        database.execute("DELETE FROM records WHERE key = :key", {"key": row["key"]})
-        database.execute("DELETE FROM sequences WHERE counter = :key", {"key": row["key"]})
+    for (key,) in old:
+        database.execute("DELETE FROM events WHERE key = ?", (key,))
+        database.execute("DELETE FROM past_epochs WHERE key = ?", (key,))
+        database.execute("DELETE FROM texts WHERE key = ?", (key,))
     return len(old)
 
 
 def note(database: Database, key: str, epoch: int, *, at: float, what: str, detail: str) -> None:
     """Add to the event's history, and forget what is beyond its bound."""
-    database.execute(
-        "INSERT INTO transitions (key, epoch, at, what, detail) VALUES (:key, :epoch, :at, :what, :detail)",
-        {"key": key, "epoch": epoch, "at": at, "what": what, "detail": detail},
-    )
-    database.execute(
-        "DELETE FROM transitions WHERE key = :key AND position <="
-        " (SELECT position FROM transitions WHERE key = :key ORDER BY position DESC LIMIT 1 OFFSET :limit)",
-        {"key": key, "limit": HISTORY_LIMIT},
-    )
+    text = noted(database, epoch, at=at, what=what, detail=detail)
+    database.execute("UPDATE events SET history = history || ? WHERE key = ?", (text, key))
+    trim(database, key)
 
 
-def next_sequence(database: Database, key: str, subject: str) -> int:
-    """The next number of the record's counter, from 1."""
-    return database.number(
-        "INSERT INTO sequences (counter, value) VALUES (:counter, 1)"
-        " ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
-        {"counter": sequence_counter(key, subject)},
-    )
+def noted(database: Database, epoch: int, *, at: float, what: str, detail: str) -> str:
+    """One transition, to be put behind an event's history."""
+    return line(database.position(), at, epoch, what, detail)
 
 
-def _make(database: Database, values: Parameters) -> bool:
-    if database.execute(_NEW_RECORD, values).rowcount == 0:
-        return False
-    database.execute(_NEW_EPOCH, {"key": values["key"], "epoch": values["epoch"]})
-    return True
+def trim(database: Database, key: str) -> None:
+    """Forget what is beyond the bound of the event's history."""
+    row = database.one("SELECT history FROM events WHERE key = ?", (key,))
+    known = [] if row is None else listed(row[0])
+    if len(known) > HISTORY_LIMIT:
+        kept = "".join(item(transition) for transition in known[-HISTORY_LIMIT:])
+        database.execute("UPDATE events SET history = ? WHERE key = ?", (kept, key))
 
 
 def _stored(database: Database, key: str) -> Record:
@@ -175,71 +230,81 @@ def _stored(database: Database, key: str) -> Record:
     return record
 
 
-def _unadmitted(database: Database, ending: Ending) -> Record:
+def _ended_before(database: Database, ending: Ending) -> Record:
+    record = record_of_epoch(database, ending.key, ending.epoch)
+    if record is None:
+        raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {ending.key} has no epoch {ending.epoch}")
+    return record
+
+
+def _unadmitted(ending: Ending) -> Record:
     """The record of a message that ends without ever having been admitted."""
     if ending.claim is not None:
         raise LeaseLost(f"ledger: {ending.key} has no lease in epoch {ending.epoch}")
-    made = _make(
-        database,
-        {
-            "key": ending.key,
-            "event_id": ending.event_id,
-            "digest": ending.digest,
-            "type": ending.type,
-            "subject": ending.subject,
-            "generation": ending.generation,
-            "event": ending.event,
-            "epoch": ending.epoch,
-            "now": ending.now,
-            "expires_at": None,
-        },
-    )
-    if not made:
+    if ending.epoch != 1:
         raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {ending.key} has no epoch {ending.epoch}")
-    return _stored(database, ending.key)
+    return Record(
+        key=ending.key,
+        event_id=ending.event_id,
+        digest=ending.digest,
+        type=ending.type,
+        subject=ending.subject,
+        generation=ending.generation,
+        event=ending.event,
+        state=RecordState.OPEN,
+        epoch=1,
+        attempts=0,
+        changed=False,
+        admitted_at=ending.now,
+    )
 
 
-def _prove_right(database: Database, ending: Ending) -> None:
+def _prove_right(ending: Ending, own: Holding) -> None:
     """LeaseLost unless the lease is the ending's own; without one, unless nobody works on the event."""
-    claim = ending.claim
+    claim, valid = ending.claim, own.lease_until > ending.now
     if claim is not None:
-        own = (claim.key, claim.epoch) == (ending.key, ending.epoch)
-        if not own or leases.valid(database, claim, now=ending.now) is None:
+        of_the_event = (claim.key, claim.epoch, str(claim.subject)) == (ending.key, ending.epoch, own.subject)
+        if not (of_the_event and own.is_of(claim) and valid):
             raise LeaseLost(f"ledger: {claim.replica} has no lease on {claim.subject} for {ending.key} any more")
-        return
-    holder = database.one(
-        "SELECT replica FROM leases WHERE key = :key AND until > :now", {"key": ending.key, "now": ending.now}
-    )
-    if holder is not None:
-        raise LeaseLost(f"ledger: {holder['replica']} is working on {ending.key}")
+    elif own.lease_key == ending.key and valid:
+        raise LeaseLost(f"ledger: {own.lease_replica} is working on {ending.key}")
 
 
-def _write_end(database: Database, ending: Ending, record: Record) -> None:
+def _own_sequence(database: Database, key: str) -> int:
+    """The next number of a record that counts for itself."""
+    return 1 + database.number("SELECT coalesce(max(sequence), 0) FROM past_epochs WHERE key = ?", (key,))
+
+
+def _write_end(database: Database, ending: Ending, sequence: int) -> Record:
     outcome = ending.outcome
-    sequence = next_sequence(database, record.key, record.subject)
-    database.execute(
-        _END,
-        {
-            "key": ending.key,
-            "epoch": ending.epoch,
-            "now": ending.now,
-            "kind": outcome.kind.value,
-            "reason": None if outcome.reason is None else outcome.reason.value,
-            "message": outcome.message,
-            "step": outcome.step,
-            "changed": outcome.changed,
-            "report_id": ending.report_id,
-            "sequence": sequence,
-        },
-    )
-    repeat_report(database, ending.key)
     words = (outcome.kind.value, outcome.reason and f"({outcome.reason.value})", outcome.message)
     detail = " ".join(word for word in words if word)
-    note(database, ending.key, ending.epoch, at=ending.now, what="finished", detail=detail)
+    row = database.one(
+        _END,
+        (
+            ending.now,
+            outcome.kind.value,
+            None if outcome.reason is None else outcome.reason.value,
+            outcome.message,
+            outcome.step,
+            outcome.changed,
+            ending.report_id,
+            sequence,
+            noted(database, ending.epoch, at=ending.now, what="finished", detail=detail),
+            ending.key,
+            ending.epoch,
+        ),
+    )
+    if row is None:
+        raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {ending.key} has left epoch {ending.epoch}")
+    database.execute(
+        "INSERT INTO reports (report_id, key, epoch) VALUES (?, ?, ?)", (ending.report_id, ending.key, ending.epoch)
+    )
+    return record_from(database, row)
 
 
-def _bury(database: Database, record: Record) -> None:
-    where = {"subject": record.subject, "generation": record.generation}
-    database.execute("UPDATE subjects SET tombstone = :generation WHERE subject = :subject", where)
-    database.execute("UPDATE facets SET desired = 'null' WHERE subject = :subject", where)
-    database.execute("DELETE FROM names WHERE subject = :subject", {"subject": record.subject})
+def _bury(database: Database, own: Holding, generation: int | None) -> None:
+    own.tombstone = generation
+    gone = {name: Facet(facet.generation, facet.event_id, None) for name, facet in facets_of(own).items()}
+    own.facets = facets_text(gone)
+    database.execute("DELETE FROM reserved_names WHERE subject = ?", (own.subject,))

@@ -1,31 +1,24 @@
 """Leases: who works on a subject, and for how long. Each public function is one operation, or part of one.
 
-A lease is a write lock on its own subject; `locks` holds the others, which live and die with it. A lease is valid
+A lease is a write lock on its own subject; `held_locks` has the others, which live and die with it. A lease is valid
 while its `until` lies ahead of the caller's clock; one that has ended stays until somebody takes the subject over.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 from agentd.core import LockMode
 from agentd.ledger.protocol import Claim, ClaimRequest, Held, Json, Renewal
-from agentd.ledger.sqlite.connection import Database, Parameters
-from agentd.ledger.sqlite.rows import json_text
+from agentd.ledger.sqlite.connection import Database
+from agentd.ledger.sqlite.rows import Holding, holding, item, line
 
-# A lease or lock of somebody else on :subject that is in the way of :mode. The asker's own is not.
-_IN_THE_WAY = """
-    SELECT key, replica, until, generation FROM leases
-    WHERE subject = :subject AND until > :now AND NOT (key = :key AND replica = :replica)
-    UNION ALL
-    SELECT leases.key, leases.replica, leases.until, NULL
-    FROM locks JOIN leases ON leases.subject = locks.lease
-    WHERE locks.subject = :subject AND until > :now AND NOT (key = :key AND replica = :replica)
-        AND (locks.mode = 'write' OR :mode = 'write')
-    ORDER BY until DESC LIMIT 1
+_LOCKS = """
+    SELECT lease_key, lease_replica, lease_until, mode FROM held_locks JOIN holdings ON holdings.subject = lease
+    WHERE held_locks.subject = ? AND lease_until > ?
 """
-_OWN = """
-    SELECT * FROM leases
-    WHERE subject = :subject AND token = :token AND key = :key AND epoch = :epoch AND replica = :replica
+_RENEW = """
+    UPDATE holdings SET lease_until = max(lease_until, ?)
+    WHERE subject = ? AND token = ? AND lease_key = ? AND lease_epoch = ? AND lease_replica = ? AND lease_until > ?
+    RETURNING preempted_by
 """
 
 
@@ -35,124 +28,89 @@ def wanted(request: ClaimRequest) -> dict[str, LockMode]:
     return {str(lock.subject): lock.mode for lock in sorted(request.locks) if lock.subject != request.subject}
 
 
-def obstacle(database: Database, request: ClaimRequest) -> Held | None:
+def obstacle(database: Database, request: ClaimRequest, own: Holding) -> Held | None:
     """What is in the way of the lease or of a declared lock. A delete marks the older holder of its subject."""
-    asker: Parameters = {"key": request.key, "replica": request.replica, "now": request.now}
-    for subject, mode in {str(request.subject): LockMode.WRITE, **wanted(request)}.items():
-        row = database.one(_IN_THE_WAY, {**asker, "subject": subject, "mode": mode.value})
-        if row is not None:
-            _preempt(database, request)
-            return Held(by_key=row["key"], by_replica=row["replica"], subject=subject, until=row["until"])
-    return None
+    found = _in_the_way(database, request, own, LockMode.WRITE)
+    for subject, mode in wanted(request).items():
+        found = found or _in_the_way(database, request, holding(database, subject), mode)
+    if found is not None:
+        _preempt(database, request, own)
+    return found
 
 
-def take(database: Database, request: ClaimRequest, epoch: int) -> tuple[int, sqlite3.Row | None]:
-    """Write the lease down under a new token. The token, and the lease that was replaced."""
-    subject = str(request.subject)
-    replaced = database.one("SELECT * FROM leases WHERE subject = :subject", {"subject": subject})
-    database.execute("DELETE FROM leases WHERE subject = :subject", {"subject": subject})
-    token = database.number(
-        "INSERT INTO subjects (subject, token) VALUES (:subject, 1)"
-        " ON CONFLICT DO UPDATE SET token = token + 1 RETURNING token",
-        {"subject": subject},
-    )
-    database.execute(
-        "INSERT INTO leases (subject, key, epoch, token, replica, generation, until)"
-        " VALUES (:subject, :key, :epoch, :token, :replica, :generation, :until)",
-        {
-            "subject": subject,
-            "key": request.key,
-            "epoch": epoch,
-            "token": token,
-            "replica": request.replica,
-            "generation": request.generation,
-            "until": request.until,
-        },
-    )
-    for locked, mode in wanted(request).items():
+def take_locks(database: Database, request: ClaimRequest) -> int:
+    """Write the declared locks down; how many."""
+    locks = wanted(request)
+    for locked, mode in locks.items():
         database.execute(
-            "INSERT INTO locks (subject, lease, mode) VALUES (:locked, :subject, :mode)",
-            {"locked": locked, "subject": subject, "mode": mode.value},
+            "INSERT INTO held_locks (subject, lease, mode) VALUES (?, ?, ?)",
+            (locked, str(request.subject), mode.value),
         )
-    return token, replaced
+    return len(locks)
 
 
-def valid(database: Database, claim: Claim, *, now: float) -> sqlite3.Row | None:
+def valid(database: Database, claim: Claim, *, now: float) -> Holding | None:
     """The claim's lease, if it has neither ended nor been taken over."""
-    row = still_own(database, claim)
-    return row if row is not None and row["until"] > now else None
-
-
-def still_own(database: Database, claim: Claim) -> sqlite3.Row | None:
-    """The claim's lease, if nobody has taken it over, ended or not."""
-    return database.one(
-        _OWN,
-        {
-            "subject": str(claim.subject),
-            "token": claim.token,
-            "key": claim.key,
-            "epoch": claim.epoch,
-            "replica": claim.replica,
-        },
-    )
+    held = holding(database, str(claim.subject))
+    return held if held.is_of(claim) and held.lease_until > now else None
 
 
 def renew(database: Database, claims: Sequence[Claim], *, now: float, until: float) -> list[Renewal]:
     """Extend the leases that are valid; none is ever shortened."""
     renewals = []
     for claim in claims:
-        row = valid(database, claim, now=now)
-        if row is not None:
-            database.execute(
-                "UPDATE leases SET until = max(until, :until) WHERE subject = :subject",
-                {"subject": row["subject"], "until": until},
-            )
-        renewals.append(renewal(row))
+        row = database.one(_RENEW, (until, str(claim.subject), claim.token, claim.key, claim.epoch, claim.replica, now))
+        renewals.append(Renewal(valid=False) if row is None else Renewal(valid=True, preempted_by=row[0]))
     return renewals
 
 
 def intend(database: Database, claim: Claim, obj: str, *, stamp: bool, now: float) -> Renewal:
     """Note what the event is about to write to."""
-    row = valid(database, claim, now=now)
-    if row is not None:
-        epoch: Parameters = {"key": claim.key, "epoch": claim.epoch}
+    held = valid(database, claim, now=now)
+    if held is not None:
+        name = item(obj)
         database.execute(
-            "INSERT INTO objects (key, epoch, name) VALUES (:key, :epoch, :name) ON CONFLICT DO NOTHING",
-            {**epoch, "name": obj},
+            "UPDATE events SET changed = changed OR ?, objects = iif(instr(objects, ?), objects, objects || ?)"
+            " WHERE key = ? AND epoch = ?",
+            (not stamp, name, name, claim.key, claim.epoch),
         )
-        if not stamp:
-            database.execute("UPDATE epochs SET changed = 1 WHERE key = :key AND epoch = :epoch", epoch)
-    return renewal(row)
+    return renewal(held)
 
 
 def record_step(database: Database, claim: Claim, step: str, result: Json, *, now: float) -> Renewal:
-    """Note a finished step; one that was done again has its newest result."""
-    row = valid(database, claim, now=now)
-    if row is not None:
+    """Note a finished step."""
+    done = line(step, result, now)
+    held = valid(database, claim, now=now)
+    if held is not None:
         database.execute(
-            "INSERT INTO steps (key, epoch, step, result, at) VALUES (:key, :epoch, :step, :result, :now)"
-            " ON CONFLICT DO UPDATE SET result = excluded.result, at = excluded.at",
-            {"key": claim.key, "epoch": claim.epoch, "step": step, "result": json_text(result), "now": now},
+            "UPDATE events SET steps = steps || ? WHERE key = ? AND epoch = ?", (done, claim.key, claim.epoch)
         )
-    return renewal(row)
+    return renewal(held)
 
 
-def renewal(row: sqlite3.Row | None) -> Renewal:
+def renewal(held: Holding | None) -> Renewal:
     """What a holder is told of its lease."""
-    return Renewal(valid=False) if row is None else Renewal(valid=True, preempted_by=row["preempted_by"])
+    return Renewal(valid=False) if held is None else Renewal(valid=True, preempted_by=held.preempted_by)
 
 
-def _preempt(database: Database, request: ClaimRequest) -> None:
-    if request.deletes:
-        database.execute(
-            "UPDATE leases SET preempted_by = :key"
-            " WHERE subject = :subject AND until > :now AND generation < :generation"
-            " AND NOT (key = :key AND replica = :replica)",
-            {
-                "key": request.key,
-                "subject": str(request.subject),
-                "now": request.now,
-                "generation": request.generation,
-                "replica": request.replica,
-            },
-        )
+def _in_the_way(database: Database, request: ClaimRequest, held: Holding, mode: LockMode) -> Held | None:
+    """Somebody else's lease or lock on the subject that lasts longest; the asker's own is in nobody's way."""
+    asker = (request.key, request.replica)
+    rivals = [
+        (row[2], row[0], row[1])
+        for row in database.all(_LOCKS, (held.subject, request.now))
+        if (row[0], row[1]) != asker and LockMode.WRITE in (mode, row[3])
+    ]
+    if held.lease_key is not None and held.lease_until > request.now and (held.lease_key, held.lease_replica) != asker:
+        rivals.append((held.lease_until, held.lease_key, held.lease_replica))
+    if not rivals:
+        return None
+    until, key, replica = max(rivals)
+    return Held(by_key=key, by_replica=replica, subject=held.subject, until=until)
+
+
+def _preempt(database: Database, request: ClaimRequest, own: Holding) -> None:
+    is_other = own.lease_key is not None and (own.lease_key, own.lease_replica) != (request.key, request.replica)
+    if request.deletes and is_other and own.lease_until > request.now and own.lease_generation < request.generation:
+        own.preempted_by = request.key
+        own.save(database)

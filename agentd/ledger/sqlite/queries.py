@@ -2,45 +2,52 @@
 
 from agentd.core import Subject
 from agentd.ledger.protocol import Held, LedgerStats, OutboxEntry, Record, StepRecord, SubjectState, Transition
-from agentd.ledger.sqlite.claims import claims_of, desired_of
-from agentd.ledger.sqlite.connection import Database, Parameters
-from agentd.ledger.sqlite.rows import CURRENT, RECORDS, record_from, step_from, transition_from
+from agentd.ledger.sqlite.connection import Database
+from agentd.ledger.sqlite.events import HISTORY_LIMIT
+from agentd.ledger.sqlite.rows import (
+    EVENTS,
+    Holding,
+    claims_of,
+    facets_of,
+    holding,
+    record_from,
+    record_of_epoch,
+    steps_from,
+    transitions_from,
+)
 
 FOUND_LIMIT = 50
 
 
 def outbox(database: Database, limit: int) -> list[OutboxEntry]:
     """The oldest reports, each with its own epoch's record."""
-    rows = database.all(
-        f"{RECORDS} JOIN outbox ON outbox.key = epochs.key AND outbox.epoch = epochs.epoch"
-        " ORDER BY outbox.position LIMIT :limit",
-        {"limit": limit},
-    )
-    return [OutboxEntry(row["report_id"], row["sequence"], record_from(database, row)) for row in rows]
+    rows = database.all("SELECT report_id, key, epoch FROM reports ORDER BY position LIMIT ?", (limit,))
+    found = [(row[0], record_of_epoch(database, row[1], row[2])) for row in rows]
+    return [
+        OutboxEntry(report_id, record.sequence, record)
+        for report_id, record in found
+        if record is not None and record.sequence is not None
+    ]
 
 
 def history(database: Database, key: str) -> list[Transition]:
     """What happened to an event, oldest first."""
-    rows = database.all("SELECT * FROM transitions WHERE key = :key ORDER BY position", {"key": key})
-    return [transition_from(row) for row in rows]
+    row = database.one("SELECT history FROM events WHERE key = ?", (key,))
+    return [] if row is None else transitions_from(row[0])[-HISTORY_LIMIT:]
 
 
 def steps(database: Database, key: str) -> list[StepRecord]:
     """The journal of the current epoch, oldest first."""
-    rows = database.all(
-        "SELECT steps.* FROM steps JOIN records ON records.key = steps.key AND records.epoch = steps.epoch"
-        " WHERE steps.key = :key ORDER BY position",
-        {"key": key},
-    )
-    return [step_from(row) for row in rows]
+    row = database.one("SELECT steps, epoch FROM events WHERE key = ?", (key,))
+    return [] if row is None else steps_from(row[0], row[1])
 
 
 def find(database: Database, text: str) -> list[Record]:
     """Records that a text names, newest first."""
     rows = database.all(
-        f"{CURRENT} WHERE records.key IN (:text, 'event/' || :text, 'message/' || :text)"
-        " OR records.event_id = :text OR (records.subject = :text AND :text != '')"
-        " ORDER BY records.admitted_at DESC, records.key LIMIT :limit",
+        f"{EVENTS} WHERE key IN (:text, 'event/' || :text, 'message/' || :text)"
+        " OR (event_id = :text AND key >= 'message/') OR (subject = :text AND :text != '')"
+        " ORDER BY admitted_at DESC, key LIMIT :limit",
         {"text": text, "limit": FOUND_LIMIT},
     )
     return [record_from(database, row) for row in rows]
@@ -48,50 +55,51 @@ def find(database: Database, text: str) -> list[Record]:
 
 def subject_state(database: Database, subject: Subject) -> SubjectState | None:
     """What is known of a subject."""
-    name: Parameters = {"subject": str(subject)}
-    row = database.one("SELECT token, tombstone FROM subjects WHERE subject = :subject", name)
+    own = holding(database, str(subject))
     newest = database.all(
-        "SELECT key FROM records WHERE subject = :subject AND key GLOB 'event/*'"
-        " ORDER BY admitted_at DESC, key LIMIT :limit",
-        {**name, "limit": FOUND_LIMIT},
+        "SELECT key FROM events WHERE subject = ? AND key GLOB 'event/*' ORDER BY admitted_at DESC, key LIMIT ?",
+        (own.subject, FOUND_LIMIT),
     )
-    if row is None and not newest:
+    if not own.token and not newest:
         return None
-    claims = claims_of(database, str(subject))
-    names = database.all("SELECT kind, name FROM names WHERE subject = :subject ORDER BY kind, name", name)
+    facets = facets_of(own)
+    claims = claims_of(own, facets)
+    names = database.all("SELECT kind, name FROM reserved_names WHERE subject = ? ORDER BY kind, name", (own.subject,))
     return SubjectState(
-        subject=str(subject),
-        token=0 if row is None else row["token"],
+        subject=own.subject,
+        token=own.token,
         facets={facet: claimed.number for facet in claims.facets if (claimed := claims.of(facet))},
-        desired=desired_of(database, str(subject)),
-        tombstone=claims.tombstone,
-        names=tuple((row["kind"], row["name"]) for row in names),
-        held_by=_holder(database, str(subject)),
-        events=tuple(row["key"] for row in newest),
+        desired={name: facet.desired for name, facet in facets.items() if facet.desired is not None},
+        tombstone=own.tombstone,
+        names=tuple((row[0], row[1]) for row in names),
+        held_by=_holder(own),
+        events=tuple(row[0] for row in newest),
     )
 
 
 def stats(database: Database) -> LedgerStats:
     """Counts over the whole ledger."""
     waiting = database.all(
-        "SELECT waiting_why, count(*) AS events FROM epochs WHERE finished_at IS NULL GROUP BY waiting_why"
+        "SELECT waiting_why AS why, count(*) AS events, min(admitted_at) AS oldest FROM events"
+        " WHERE finished_at IS NULL GROUP BY waiting_why"
     )
     open_events = sum(row["events"] for row in waiting)
-    oldest = database.one(
-        "SELECT min(admitted_at) AS at FROM records WHERE key IN (SELECT key FROM epochs WHERE finished_at IS NULL)"
-    )
     return LedgerStats(
         open_events=open_events,
-        finished_events=database.number("SELECT count(*) FROM records") - open_events,
-        outbox=database.number("SELECT count(*) FROM outbox"),
-        leases=database.number("SELECT count(*) FROM leases"),
-        subjects=database.number("SELECT count(*) FROM subjects"),
-        tombstones=database.number("SELECT count(*) FROM subjects WHERE tombstone IS NOT NULL"),
-        oldest_open_at=None if oldest is None else oldest["at"],
-        waiting={row["waiting_why"]: row["events"] for row in waiting if row["waiting_why"] is not None},
+        finished_events=database.number("SELECT count(*) FROM events WHERE finished_at IS NOT NULL"),
+        outbox=database.number("SELECT count(*) FROM reports"),
+        leases=database.number(
+            "SELECT count(*) FROM holdings WHERE lease_key IS NOT NULL"
+            " AND subject IN (SELECT subject FROM events WHERE finished_at IS NULL)"
+        ),
+        subjects=database.number("SELECT count(*) FROM holdings WHERE token > 0"),
+        tombstones=database.number("SELECT count(*) FROM holdings WHERE tombstone IS NOT NULL"),
+        oldest_open_at=min((row["oldest"] for row in waiting), default=None),
+        waiting={row["why"]: row["events"] for row in waiting if row["why"] is not None},
     )
 
 
-def _holder(database: Database, subject: str) -> Held | None:
-    row = database.one("SELECT key, replica, until FROM leases WHERE subject = :subject", {"subject": subject})
-    return None if row is None else Held(row["key"], row["replica"], subject, row["until"])
+def _holder(own: Holding) -> Held | None:
+    if own.lease_key is None or own.lease_replica is None:
+        return None
+    return Held(own.lease_key, own.lease_replica, own.subject, own.lease_until)

@@ -153,6 +153,8 @@ VERSION_1 = (
     "CREATE INDEX locks_lease ON locks (lease)",
 )
 
+# One row an event and one a subject: what one operation reads and writes is together, as each statement costs more than
+# what it moves. `history`, `objects` and `steps` are JSON values, each followed by a comma, so that they grow by appending.
 VERSION_2 = (
     """
     CREATE TABLE variables (
@@ -160,6 +162,185 @@ VERSION_2 = (
         value TEXT,               -- JSON; null once unset: versions go on
         version INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE clock (ticks INTEGER NOT NULL) STRICT -- grows with each transaction that notes something
+    """,
+    "INSERT INTO clock SELECT coalesce(max(position), 0) / 1000000 + 1 FROM transitions",
+    """
+    CREATE TABLE events (
+        key TEXT PRIMARY KEY,
+        event_id TEXT,
+        digest TEXT,
+        type TEXT,
+        subject TEXT NOT NULL,
+        generation INTEGER,
+        event TEXT,               -- null when it is large: then in `texts`
+        admitted_at REAL NOT NULL,
+        expires_at REAL,
+        epoch INTEGER NOT NULL,   -- the current one; what follows is of it
+        attempts INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        started_at REAL,
+        last_error TEXT,
+        last_error_attempt INTEGER NOT NULL, -- below `attempts`: the last attempt ended without a word
+        waiting_why TEXT,
+        waiting_message TEXT,
+        waiting_until REAL,
+        finished_at REAL,
+        outcome TEXT,
+        reason TEXT,
+        message TEXT,
+        step TEXT,
+        report_id TEXT,
+        sequence INTEGER,
+        objects TEXT NOT NULL,    -- names
+        steps TEXT NOT NULL,      -- [step, result, at]
+        history TEXT NOT NULL,    -- of all epochs: [position, at, epoch, what, detail]
+        CHECK ((finished_at IS NULL) = (outcome IS NULL))
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO events
+    SELECT records.key, event_id, digest, type, subject, generation,
+        iif(length(event) > 8192, NULL, event), admitted_at, expires_at,
+        records.epoch, attempts, changed, started_at, last_error, last_error_attempt,
+        waiting_why, waiting_message, waiting_until, finished_at, outcome, reason, message, step, report_id, sequence,
+        (SELECT coalesce(group_concat(json_quote(name) || ',', ''), '') FROM
+            (SELECT name FROM objects WHERE key = records.key AND epoch = records.epoch ORDER BY position)),
+        (SELECT coalesce(group_concat(json_array(step, json(result), at) || ',', ''), '') FROM
+            (SELECT * FROM steps WHERE key = records.key AND epoch = records.epoch ORDER BY position)),
+        (SELECT coalesce(group_concat(json_array(position, at, epoch, what, detail) || ',', ''), '') FROM
+            (SELECT * FROM transitions WHERE key = records.key ORDER BY position))
+    FROM records JOIN epochs ON epochs.key = records.key AND epochs.epoch = records.epoch
+    """,
+    """
+    CREATE TABLE past_epochs (    -- of redriven events
+        key TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        started_at REAL,
+        last_error TEXT,
+        last_error_attempt INTEGER NOT NULL,
+        finished_at REAL NOT NULL,
+        outcome TEXT NOT NULL,
+        reason TEXT,
+        message TEXT,
+        step TEXT,
+        report_id TEXT,
+        sequence INTEGER,
+        objects TEXT NOT NULL,
+        PRIMARY KEY (key, epoch)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO past_epochs
+    SELECT epochs.key, epochs.epoch, attempts, changed, started_at, last_error, last_error_attempt,
+        finished_at, outcome, reason, message, step, report_id, sequence,
+        (SELECT coalesce(group_concat(json_quote(name) || ',', ''), '') FROM
+            (SELECT name FROM objects WHERE key = epochs.key AND epoch = epochs.epoch ORDER BY position))
+    FROM epochs JOIN records ON records.key = epochs.key AND epochs.epoch < records.epoch
+    """,
+    "CREATE TABLE texts (key TEXT PRIMARY KEY, event TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "INSERT INTO texts SELECT key, event FROM records WHERE length(event) > 8192",
+    """
+    CREATE TABLE reports (        -- those that wait to be sent
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        report_id TEXT NOT NULL UNIQUE,
+        key TEXT NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO reports SELECT position, report_id, key, epoch FROM outbox",
+    """
+    CREATE TABLE holdings (       -- a subject, and the lease on it
+        subject TEXT PRIMARY KEY,
+        token INTEGER NOT NULL,   -- grows for ever; nought before the first claim
+        tombstone INTEGER,        -- generation of the delete that succeeded
+        covering INTEGER,         -- generation of the newest delete claimed
+        covering_event_id TEXT,
+        deleting TEXT,            -- key of the delete that has been claimed and has not ended
+        sequence INTEGER NOT NULL,
+        facets TEXT NOT NULL,     -- JSON: facet to [generation, event id, desired]
+        lease_key TEXT,           -- null: no lease
+        lease_epoch INTEGER,
+        lease_replica TEXT,
+        lease_generation INTEGER,
+        lease_until REAL,
+        preempted_by TEXT,
+        lease_locks INTEGER NOT NULL -- how many locks live and die with the lease
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO holdings
+    SELECT subjects.subject, subjects.token, tombstone, covering, covering_event_id, deleting,
+        coalesce((SELECT value FROM sequences WHERE counter = subjects.subject), 0),
+        (SELECT json_group_object(facet, json_array(generation, event_id, json(desired)))
+            FROM facets WHERE subject = subjects.subject),
+        key, epoch, replica, generation, until, preempted_by,
+        (SELECT count(*) FROM locks WHERE lease = subjects.subject)
+    FROM subjects LEFT JOIN leases ON leases.subject = subjects.subject
+    """,
+    """
+    INSERT INTO holdings (subject, token, sequence, facets, lease_locks)
+    SELECT counter, 0, value, '{}', 0 FROM sequences
+    WHERE counter NOT IN (SELECT subject FROM subjects) AND counter NOT IN (SELECT key FROM records)
+    """,
+    """
+    CREATE TABLE held_locks (
+        subject TEXT NOT NULL,
+        lease TEXT NOT NULL,      -- the subject whose lease has it
+        mode TEXT NOT NULL CHECK (mode IN ('read', 'write')),
+        PRIMARY KEY (subject, lease)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO held_locks SELECT subject, lease, mode FROM locks",
+    """
+    CREATE TABLE reserved_names (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO reserved_names SELECT kind, name, subject FROM names",
+    *(
+        f"DROP TABLE {table}"
+        for table in (
+            "locks",
+            "leases",
+            "names",
+            "facets",
+            "subjects",
+            "sequences",
+            "outbox",
+            "steps",
+            "objects",
+            "transitions",
+            "epochs",
+            "records",
+        )
+    ),
+    "CREATE INDEX events_subject ON events (subject, admitted_at)",
+    "CREATE INDEX events_unverified ON events (event_id) WHERE key >= 'message/'",
+    "CREATE INDEX events_open ON events (admitted_at) WHERE finished_at IS NULL",
+    "CREATE INDEX events_finished ON events (finished_at) WHERE finished_at IS NOT NULL",
+    "CREATE INDEX holdings_tombstone ON holdings (subject) WHERE tombstone IS NOT NULL",
+    "CREATE INDEX held_locks_lease ON held_locks (lease)",
+    "CREATE INDEX reserved_names_subject ON reserved_names (subject)",
+    # For people who look into the file.
+    """
+    CREATE VIEW leases AS
+    SELECT subject, lease_key AS key, lease_epoch AS epoch, token, lease_replica AS replica,
+        lease_generation AS generation, lease_until AS until, preempted_by
+    FROM holdings WHERE lease_key IS NOT NULL
+    """,
+    """
+    CREATE VIEW transitions AS
+    SELECT value ->> 0 AS position, key, value ->> 2 AS epoch, value ->> 1 AS at, value ->> 3 AS what,
+        value ->> 4 AS detail
+    FROM events, json_each('[' || rtrim(history, ',') || ']')
     """,
 )
 

@@ -77,9 +77,9 @@ def test_any_version_is_read(tmp_path: Path, version: int) -> None:
 def test_damage_is_named(tmp_path: Path) -> None:
     config = made(tmp_path / "ledger.db")
     with closing(sqlite3.connect(config.path)) as connection:
-        connection.execute("INSERT INTO sequences VALUES ('a', 1), ('b', 2)")
+        connection.execute("INSERT INTO held_locks VALUES ('a', 'b', 'read'), ('b', 'c', 'read')")
         connection.commit()
-        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sequences'").fetchone()[0]
+        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'held_locks'").fetchone()[0]
         size = connection.execute("PRAGMA page_size").fetchone()[0]
     content = bytearray(config.path.read_bytes())
     content[(page - 1) * size + 3 : (page - 1) * size + 5] = b"\x00\x01"  # the number of rows of the page
@@ -101,8 +101,8 @@ def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
 def test_a_look_that_takes_too_long_is_broken_off(tmp_path: Path) -> None:
     config = made(tmp_path / "ledger.db")
     with closing(sqlite3.connect(config.path)) as connection:
-        rows = ((f"counter-{number}", number) for number in range(20_000))
-        connection.executemany("INSERT INTO sequences VALUES (?, ?)", rows)
+        rows = (("project", f"name-{number}", "subject") for number in range(20_000))
+        connection.executemany("INSERT INTO reserved_names VALUES (?, ?, ?)", rows)
         connection.commit()
     with pytest.raises(TransientError, match=r"not read through within 0 s: .*interrupted"):
         look_inside(config, within_s=0)

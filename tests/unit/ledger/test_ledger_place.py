@@ -202,7 +202,7 @@ def test_a_readers_connection_cannot_write(path: Path) -> None:
         closing(open_for_reading(config)) as reader,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
-        reader.execute("DELETE FROM records")
+        reader.execute("DELETE FROM events")
 
 
 async def test_a_reader_changes_nothing(open_ledger: Open) -> None:
