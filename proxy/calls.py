@@ -1,6 +1,7 @@
 """The way of a call: headers, admission, the service's work within its deadline, trailers.
 
-Every call ends with a status in its trailers, a counter and a log line, whatever becomes of it; unless its caller has gone.
+Every call ends with a counter, a log line and an entry in the audit log, whatever becomes of it; and with a status in its
+trailers, unless its caller has gone.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ from grpclib.const import Status
 from grpclib.protocol import Stream as WireStream
 from h2.exceptions import StreamClosedError
 
-from agentd.core import Runtime
+from agentd.core import AuditLog, Runtime
 from agentd.telemetry import Metrics, bind_call, get_logger
+from proxy.audit import CallAudit
 from proxy.config import ProxyConfig
 from proxy.deadlines import Deadline, asked_s, deadline
 from proxy.errors import CallError, Refusal, as_call_error, details, internal, refused, text
-from proxy.limits import BoundedStream, Slots
+from proxy.limits import BoundedStream, Message, Slots
 from proxy.routes import UNKNOWN, Method
 from proxy.table import Call, CallTable, draining
 from proxy.wire import REQUEST_ID, Headers, NotGrpc, Request, read_request
@@ -30,11 +32,14 @@ _GOODBYE_S = 5.0  # for trailers: a few hundred bytes that wait for nothing but 
 class Calls:
     """Carries calls out."""
 
-    def __init__(self, routes: Mapping[str, Method], config: ProxyConfig, runtime: Runtime, metrics: Metrics) -> None:
+    def __init__(
+        self, routes: Mapping[str, Method], config: ProxyConfig, runtime: Runtime, metrics: Metrics, audit: AuditLog
+    ) -> None:
         self.table = CallTable(routes.values(), runtime, metrics)
         self._routes = routes
         self._config = config
         self._runtime = runtime
+        self._audit = CallAudit(audit, runtime)
         self._slots = Slots(config)
         self._goodbye_s = min(_GOODBYE_S, config.stall_s)
         self._draining = False
@@ -64,12 +69,17 @@ class Calls:
                 await self._parting(wire, self._say_goodbye(call, wire, error), call.abort)
             finally:
                 self.table.remove(call)
+                self._audit.ended(call)
 
     def _call(self, wire: WireStream, request: Request, abort: Callable[[], None]) -> Call:
         method = self._routes.get(request.path, UNKNOWN)
-        stream = BoundedStream(wire, request.path, method.handler, self._config)
+
+        async def on_request(message: Message) -> None:
+            await self._audit.begun(call, message)
+
+        stream = BoundedStream(wire, request.path, method.handler, self._config, on_request=on_request)
         stream.metadata = request.metadata
-        return Call(
+        call = Call(
             method=method,
             request=request,
             request_id=request.request_id or self._runtime.new_id(),
@@ -77,6 +87,7 @@ class Calls:
             started=self._runtime.monotonic(),
             abort=abort,
         )
+        return call
 
     # -- the work ------------------------------------------------------------------------------------------------------
 
@@ -143,6 +154,7 @@ class Calls:
 
     async def _answer_http(self, wire: WireStream, error: NotGrpc, abort: Callable[[], None]) -> None:
         self.table.count_malformed(error.message)
+        self._audit.malformed(wire, error.message)
         headers = [
             (":status", str(error.http_status)),
             ("content-type", "application/grpc"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -24,6 +24,7 @@ _TOO_MANY = {"calls": Refusal.TOO_MANY_CALLS, "streams": Refusal.TOO_MANY_STREAM
 _NO_LISTENERS = _DispatchServerEvents()  # grpclib's streams need one
 
 Message = Any  # a message of the method's own type
+OnRequest = Callable[[Message], Awaitable[None]]
 
 
 class BoundedStream(Stream[Message, Message]):
@@ -31,9 +32,12 @@ class BoundedStream(Stream[Message, Message]):
 
     What has come of a refused message is at most the window of its stream; the rest is never taken, and the connection
     goes on. Raises CallError for a message that is too large, compressed or malformed, and for one that is not read.
+    `on_request` is awaited with the first message, before the service gets it; the service gets what that raises.
     """
 
-    def __init__(self, wire: WireStream, path: str, handler: Handler, config: ProxyConfig) -> None:
+    def __init__(
+        self, wire: WireStream, path: str, handler: Handler, config: ProxyConfig, *, on_request: OnRequest
+    ) -> None:
         super().__init__(
             wire,
             path,
@@ -46,6 +50,7 @@ class BoundedStream(Stream[Message, Message]):
         )
         self._max_bytes = config.max_message_bytes
         self._stall_s = config.stall_s
+        self._on_request = on_request
         self.status: Status | None = None
         """What the caller has been told, once it has been."""
 
@@ -73,6 +78,8 @@ class BoundedStream(Stream[Message, Message]):
                 f"the message is no {self._recv_type.DESCRIPTOR.full_name}",
             ) from error
         self._messages_received += 1
+        if self._messages_received == 1:
+            await self._on_request(message)
         return message
 
     async def send_message(self, message: Message) -> None:

@@ -14,6 +14,11 @@ _REFLECTION = "grpc.reflection."
 _QUIET = ("grpc.health.", _REFLECTION)
 # Streams that do not end by themselves: nothing is gained by waiting for them.
 _ENDLESS = frozenset({"/conveyor.proxy.v1.Environments/Watch", "/grpc.health.v1.Health/Watch"})
+# How names of calls begin that only read. One that is not among them is taken to change something.
+_READS = (
+    *("Get", "List", "Watch", "Explain", "Check", "Describe", "Read", "Search", "Stream", "Tail", "Follow"),
+    "ServerReflectionInfo",
+)
 
 
 class Servable(Protocol):
@@ -42,6 +47,11 @@ class Method:
     def endless(self) -> bool:
         """Whether it lasts until somebody ends it."""
         return self.path in _ENDLESS or self.service.startswith(_REFLECTION)
+
+    @property
+    def mutating(self) -> bool:
+        """Whether it may change something: every call whose name is not one that reads begin with."""
+        return not self.name.startswith(_READS)
 
     @property
     def counted(self) -> bool:

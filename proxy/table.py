@@ -1,10 +1,11 @@
 """Every call at work on this replica: counted, logged, waited for, and cut short."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from grpclib.const import Status
+from grpclib.protocol import Peer
 
 from agentd.core import Runtime
 from agentd.telemetry import Metrics, get_logger
@@ -22,7 +23,8 @@ _RETRY_ELSEWHERE_S = 1.0
 class Call:
     """One call at work. `timeout` is set while its service works; `ended_for` once that has been cut short.
 
-    `status` is what the caller is told; CANCELLED while it has not been told anything, as it may go at any time.
+    `status` is what the caller is told; CANCELLED while it has not been told anything, as it may go at any time. `about` are
+    the ids and names in its request.
     """
 
     method: Method
@@ -33,8 +35,14 @@ class Call:
     abort: Callable[[], None]
     status: Status = Status.CANCELLED
     reason: str | None = None
+    about: Mapping[str, object] = field(default_factory=dict)
     timeout: asyncio.Timeout | None = None
     ended_for: CallError | None = None
+
+    @property
+    def caller(self) -> str | None:
+        """Who calls."""
+        return caller_of(self.stream.peer)
 
 
 class CallTable:
@@ -76,7 +84,7 @@ class CallTable:
             code=code,
             reason=call.reason,
             duration_s=round(duration_s, 6),
-            caller=_caller(call.stream),
+            caller=call.caller,
             user_agent=call.request.user_agent,
         )
 
@@ -116,12 +124,12 @@ def draining() -> CallError:
     )
 
 
-def _caller(stream: BoundedStream) -> str | None:
+def caller_of(peer: Peer) -> str | None:
     """Who calls: the common name of its certificate, else its address."""
-    certificate = stream.peer.cert() or {}
+    certificate = peer.cert() or {}
     for part in certificate.get("subject", ()):
         for key, value in part:
             if key == "commonName":
                 return str(value)
-    address = stream.peer.addr()
+    address = peer.addr()
     return None if not address else f"{address[0]}:{address[1]}"

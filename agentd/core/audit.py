@@ -50,3 +50,14 @@ class NoAudit:
 
     async def flush(self) -> None:
         """At once."""
+
+
+class AuditStore(Protocol):
+    """Where copies of closed files of the log are kept, out of reach of whoever gets hold of the agent's host."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Keep the bytes under a name of the form chain/file; nothing is ever replaced, and the same again changes nothing.
+
+        PermanentError(conflict): other bytes are kept under this name. TransientError: it may work next time.
+        """
+        ...
