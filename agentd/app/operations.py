@@ -5,18 +5,18 @@ from typing import Any
 
 from agentd import __version__
 from agentd.app import telling
+from agentd.app.accounts import account_of
 from agentd.app.parts import Parts, Replica
 from agentd.bus import DeadLetterEntry, DeadLetters
 from agentd.core import (
     AgentVersion,
     DeadLetterAccount,
-    EventAccount,
-    Happening,
+    NameAccount,
     Reason,
     RedriveAccount,
     TransientError,
 )
-from agentd.dispatch import Explanation, explain
+from agentd.dispatch import explain
 
 Json = Any  # a JSON value whose shape is its source's own
 
@@ -45,10 +45,11 @@ class AgentOperations:
         """The document of `/status`."""
         return await telling.status(self._replica)
 
-    async def explain(self, text: str) -> Sequence[EventAccount]:
-        """What became of the events that the text names."""
-        found = await explain(self._parts.ledger, text, now=self._replica.runtime.now())
-        return [_account(explanation) for explanation in found]
+    async def explain(self, text: str) -> NameAccount:
+        """What the text names: what the ledger knows, and what this replica holds at this moment."""
+        parts, now = self._parts, self._replica.runtime.now()
+        answer = await explain(parts.ledger, text, now=now)
+        return account_of(answer, text, parts.dispatcher.status(), replica=self._replica.name, now=now)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         """Dead letters, with what the ledger knows of their events."""
@@ -103,30 +104,3 @@ class AgentOperations:
 def _event_id(key: str | None) -> str | None:
     """The event's id in a record's key; None for a message that is no event."""
     return key.removeprefix("event/") if key and key.startswith("event/") else None
-
-
-def _account(explanation: Explanation) -> EventAccount:
-    record, outcome = explanation.record, explanation.record.outcome
-    reason = outcome.reason if outcome else None
-    return EventAccount(
-        key=record.key,
-        event_id=record.event_id,
-        type=record.type,
-        subject=record.subject,
-        generation=record.generation,
-        state=record.state.value,
-        epoch=record.epoch,
-        attempts=record.attempts,
-        changed=record.changed,
-        verdict=explanation.verdict,
-        outcome=outcome.kind.value if outcome else None,
-        reason=reason.value if reason else None,
-        reason_help=reason.help if reason else None,
-        message=outcome.message if outcome else "",
-        failing_step=outcome.step if outcome else None,
-        admitted_at=record.admitted_at,
-        finished_at=record.finished_at,
-        objects=record.objects,
-        steps=tuple(step.step for step in explanation.steps),
-        happenings=tuple(Happening(item.at, item.epoch, item.what, item.detail) for item in explanation.transitions),
-    )

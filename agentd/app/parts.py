@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agentd.app.boundary import Boundary
 from agentd.app.queues import Queues
 from agentd.app.stopping import Stop
+from agentd.audit import OpenAudit
 from agentd.bus import Consumer, Intake
 from agentd.core import Handler, Runtime
 from agentd.dispatch import Dispatcher
@@ -21,6 +23,8 @@ class Parts:
 
     queues: Queues
     ledger: Ledger
+    boundary: Boundary
+    audit: OpenAudit | None
     consumer: Consumer
     dispatcher: Dispatcher
     reports: Reports

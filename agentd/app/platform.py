@@ -1,8 +1,10 @@
 """The adapters behind the ports, as the settings choose them. Nothing is asked of a provider before it is needed."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 
 from agentd.core import ArtifactStore, Runtime
 from agentd.platform import Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
@@ -59,7 +61,9 @@ async def open_cluster(
     config = settings.cluster
     if config.access == "none":
         return None
-    # The client library is large: installations without a cluster, and commands that need none, do without.
+    # The client library is large: installations without a cluster, and commands that need none, do without. It takes a
+    # second to load, and the event loop has probes to answer.
+    await asyncio.to_thread(import_module, "agentd.platform.kubernetes")
     from agentd.platform.kubernetes import Connection, KubernetesCluster, choose_access
 
     access = choose_access(config, session, metrics=metrics, runtime=runtime)

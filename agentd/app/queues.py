@@ -6,8 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from agentd.app.stopping import Misconfigured, Stop
-from agentd.bus import Done, Outgoing, Queue
-from agentd.bus.sqs import SqsQueue
+from agentd.bus import Done, Outgoing, Queue, QueueKind, kind_of, queue_for
 from agentd.core import RetryPolicy, Runtime, TransientError
 from agentd.reports import Message
 from agentd.settings import Settings
@@ -36,9 +35,9 @@ class ReportsQueue:
 class Queues:
     """All open."""
 
-    commands: SqsQueue
-    dead_letters: SqsQueue
-    reports: SqsQueue
+    commands: Queue
+    dead_letters: Queue
+    reports: Queue
 
 
 async def open_queues(stack: AsyncExitStack, settings: Settings, runtime: Runtime, stop: Stop) -> Queues | None:
@@ -47,26 +46,26 @@ async def open_queues(stack: AsyncExitStack, settings: Settings, runtime: Runtim
     commands = await opening.queue(settings.commands.queue_url, "commands")
     if commands is None:
         return None
-    dead_letters = await opening.queue(dead_letters_url(settings, commands), "dead-letters")
+    beside = settings.commands.dead_letter_queue_url is None
+    dead_letters = await opening.queue(dead_letters_url(settings, commands), "dead-letters", create=beside)
     reports = await opening.queue(settings.reports_queue_url, "reports")
     if dead_letters is None or reports is None:
         return None
     return Queues(commands, dead_letters, reports)
 
 
-def dead_letters_url(settings: Settings, commands: SqsQueue) -> str:
-    """The dead-letter queue: the one that is set, or the one that the commands queue's redrive policy names.
+def dead_letters_url(settings: Settings, commands: Queue) -> str:
+    """The dead-letter queue: the one that is set, or the one that goes with the commands queue.
 
     `commands` is open. Raises Misconfigured when there is neither.
     """
     if settings.commands.dead_letter_queue_url is not None:
         return settings.commands.dead_letter_queue_url
-    found = commands.dead_letter_queue()
-    if found is None:
+    if commands.dead_letters_url is None:
         raise Misconfigured(
             "commands.dead_letter_queue_url: is not set, and the commands queue has no redrive policy that names one"
         )
-    return found.url
+    return commands.dead_letters_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,15 @@ class _Opening:
     runtime: Runtime
     stop: Stop
 
-    async def queue(self, url: str, name: str) -> SqsQueue | None:
-        """The queue, once it answers; None when the wish to stop came first."""
-        queue = SqsQueue(url, name=name, aws=self.settings.aws, runtime=self.runtime)
+    async def queue(self, url: str, name: str, *, create: bool = False) -> Queue | None:
+        """The queue, once it answers; None when the wish to stop came first.
+
+        Embedded queues are made, for nobody else would; of others only a dead-letter queue that no setting names, lest a
+        mistyped URL pass for an empty queue.
+        """
+        create = create or kind_of(url) is QueueKind.EMBEDDED
+        settings = self.settings
+        queue = queue_for(url, name=name, aws=settings.aws, azure=settings.azure, runtime=self.runtime, create=create)
         self.stack.push_async_callback(queue.close)
         failures = 0
         while not self.stop.drain.is_set():

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from agentd import __version__
 from agentd.app.parts import Replica
+from agentd.app.watching import oldest_held, oldest_running
 from agentd.core import Reason, TransientError
 from agentd.events.reports import Heartbeat, QueueState, WaitingWork, moment
 
@@ -40,6 +41,7 @@ async def status(replica: Replica) -> Mapping[str, object]:
         "event_types": sorted(replica.handlers),
         "held": {str(phase): count for phase, count in parts.consumer.table.counts().items()} if parts else {},
         "work": parts.dispatcher.status() if parts else [],
+        "oldest_work": _oldest_work(replica),
         "ledger": asdict(await parts.ledger.stats()) if parts else {},
         "loops": [
             {
@@ -47,10 +49,20 @@ async def status(replica: Replica) -> Mapping[str, object]:
                 "progress_age_s": round(pulse.progress_age_s, 3),
                 "success_age_s": round(pulse.success_age_s, 3),
                 "late": pulse.late,
+                "doing": pulse.doing,
             }
             for pulse in replica.health.pulses()
         ],
-        "ailments": list(replica.health.ailments()),
+        "warnings": list(parts.boundary.warnings()) if parts else [],
+        "ailments": list(replica.health.checkup.ailments),
+    }
+
+
+def _oldest_work(replica: Replica) -> Mapping[str, object]:
+    held, running = oldest_held(replica), oldest_running(replica)
+    return {
+        "held": None if held is None else asdict(held),
+        "running": None if running is None else asdict(running),
     }
 
 
@@ -80,6 +92,8 @@ async def heartbeat(replica: Replica, number: int) -> Heartbeat:
         held={str(phase): count for phase, count in parts.consumer.table.counts().items()},
         waiting=tuple(WaitingWork(why=why, count=count) for why, count in sorted(stats.waiting.items())),
         paused=tuple(sorted(replica.intake.reasons)),
-        ailments=replica.health.ailments(),
+        warnings=parts.boundary.warnings(),
+        audit_head=None if parts.audit is None else str(parts.audit.log.head),
+        ailments=replica.health.checkup.ailments,
         event_types=tuple(sorted(replica.handlers)),
     )

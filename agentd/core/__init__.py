@@ -4,7 +4,7 @@ Import from here: the modules below are an order for readers, not an interface.
 """
 
 from agentd.core.artifacts import ArtifactStore
-from agentd.core.audit import AuditKind, AuditLog, NoAudit
+from agentd.core.audit import AuditKind, AuditLog, AuditStore, NoAudit
 from agentd.core.config import AwsConfig, AzureConfig, Config
 from agentd.core.delivery import Delivery, Phase
 from agentd.core.errors import (
@@ -25,8 +25,12 @@ from agentd.core.operations import (
     DeadLetterAccount,
     EventAccount,
     Happening,
+    NameAccount,
+    NoticeAccount,
     Operations,
+    Presence,
     RedriveAccount,
+    SubjectAccount,
 )
 from agentd.core.outcome import (
     DeadLetter,
@@ -40,6 +44,7 @@ from agentd.core.outcome import (
 from agentd.core.permits import Permit, Permits
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
+from agentd.core.secrets import SecretStore
 from agentd.core.subject import Subject
 
 __all__ = [
@@ -48,6 +53,7 @@ __all__ = [
     "ArtifactStore",
     "AuditKind",
     "AuditLog",
+    "AuditStore",
     "AwsConfig",
     "AzureConfig",
     "Config",
@@ -66,8 +72,10 @@ __all__ = [
     "LeaseLost",
     "Lock",
     "LockMode",
+    "NameAccount",
     "NoAudit",
     "NotReady",
+    "NoticeAccount",
     "Operations",
     "Outcome",
     "OutcomeKind",
@@ -78,12 +86,15 @@ __all__ = [
     "Phase",
     "PolicyRefused",
     "Preempted",
+    "Presence",
     "Reason",
     "RedriveAccount",
     "Retry",
     "RetryPolicy",
     "Runtime",
+    "SecretStore",
     "Subject",
+    "SubjectAccount",
     "TransientError",
     "handler",
     "system_runtime",

@@ -39,8 +39,8 @@ class PolicyRefused(PermanentError):
 class NotReady(AgentError):
     """Something else must come first; nobody is to blame. `retry_after` in seconds is a guess of when to look again."""
 
-    def __init__(self, condition: str, *, retry_after: float | None = None) -> None:
-        super().__init__(Reason.WAITING, condition)
+    def __init__(self, condition: str, *, retry_after: float | None = None, reason: Reason = Reason.WAITING) -> None:
+        super().__init__(reason, condition)
         self.retry_after = retry_after
 
 

@@ -31,10 +31,12 @@ class Fence(Protocol):
         """This agent's own owner id: objects with another one are foreign (I11)."""
         ...
 
-    async def before_write(self, obj: str, *, stamp: bool = False) -> float:
+    async def before_write(self, obj: str, *, stamp: bool = False, destroys: bool = False) -> float:
         """Call right before each mutating call on `obj`, a name such as `ecr:repository/team/app`.
 
         Makes durable that the event had to change something (`stamp=True`: only bookkeeping metadata, not counted), and
-        returns the seconds that the call may take: always less than what remains of the lease. Raises LeaseLost.
+        returns the seconds that the call may take: always less than what remains of the lease. `destroys=True`: the call
+        is a step of deleting `obj`, and counts for the customer's budget. Raises LeaseLost, and NotReady(budget) when it is
+        used up.
         """
         ...

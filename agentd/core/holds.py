@@ -14,15 +14,39 @@ class Hold(StrEnum):
         member.help = help_text
         return member
 
+    # inside one replica
     LANE = "lane", "Earlier events of the same subject, or of one that this event locks, must end first."
-    SLOT = "slot", "All running places, or the share of them that one environment or project may have, are in use."
+    SLOT = "slot", "All running places are in use; one is free when an attempt ends. More: `dispatch.max_running`."
+    SHARE = (
+        "share",
+        "Its environment or project has its share of the running places. More: `dispatch.flow_share`.",
+    )
+    # between replicas, in the ledger
     LEASE = (
         "lease",
         "Another replica works on the subject; it goes on when that one ends, or within one lease if it died.",
     )
     NAME = "name", "Another subject that holds the name is being deleted; the name is free once that is complete."
     SUBJECT = "subject", "The event that creates the subject has not come yet; send it, or wait for it."
+    PREEMPTED = "preempted", "A newer delete of the same subject goes first."
+    # in the work itself
+    WAITING = "waiting", "Something in the cluster or the cloud must come first. The message names it."
     RETRY = "retry", "An attempt failed with a passing fault; the next one comes by itself."
     ARTIFACTS = "artifacts", "The artifact store does not answer; it is asked again by itself."
-    WAITING = "waiting", "Something in the cluster or the cloud must come first. The message names it."
-    PREEMPTED = "preempted", "A newer delete of the same subject goes first."
+    STOPPED = (
+        "stopped",
+        "The replica that worked on it was told to stop, or lost the message; the next delivery goes on.",
+    )
+    # what the customer has said
+    POLICY = "policy", "A rule of the customer's policy holds it up for now. The message names the rule."
+    WINDOW = "window", "The customer's policy lets it in at certain hours. The message says when the next ones begin."
+    APPROVAL = "approval", "Somebody else has to approve it first: `agentd policy approve`."
+    QUOTA = (
+        "quota",
+        "As many events of the kind as the customer's policy allows have been let in. It goes on by itself.",
+    )
+    BUDGET = (
+        "budget",
+        "Enough has been destroyed for now: look whether it was meant, then say so with `agentd budget release`.",
+    )
+    PAUSED = "paused", "The customer has paused intake: nothing is received before `agentd intake resume`."

@@ -30,8 +30,27 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """What the replica that answers knows of an event that it holds at this moment.
+
+    `running_s` is how long its handler has run; None while it waits. `hold` is then what for, from the closed set, and
+    `behind` the event that goes before it.
+    """
+
+    replica: str
+    running_s: float | None
+    step: str | None
+    hold: str | None
+    behind: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventAccount:
-    """What became of one event, step by step. `verdict` is one sentence; times are seconds since the epoch."""
+    """What became of one event, step by step. `verdict` is one sentence; times are seconds since the epoch.
+
+    `admitted_at` is None for one that a replica holds and that is not written down yet. `hold` is why an open one waits,
+    from the closed set, and `unblock` what would let it go on.
+    """
 
     key: str
     event_id: str | None
@@ -48,11 +67,49 @@ class EventAccount:
     reason_help: str | None
     message: str
     failing_step: str | None
-    admitted_at: float
+    admitted_at: float | None
     finished_at: float | None
     objects: tuple[str, ...]
     steps: tuple[str, ...]
     happenings: tuple[Happening, ...]
+    hold: str | None = None
+    unblock: str = ""
+    here: Presence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectAccount:
+    """What is known of a subject: the generations claimed of its facets, who works on it, its names and its tombstone.
+
+    `desired` are the facets of which something is desired. The holder is one whose lease is valid.
+    """
+
+    subject: str
+    facets: Mapping[str, int]
+    desired: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    tombstone: int | None
+    held_by_key: str | None
+    held_by_replica: str | None
+    held_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeAccount:
+    """What holds up more than one event: why, from the closed set, what was found, and what would let them go on."""
+
+    hold: str
+    message: str
+    unblock: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameAccount:
+    """What a text names: events, the newest first, and the subjects that they are about."""
+
+    events: Sequence[EventAccount]
+    subjects: Sequence[SubjectAccount] = ()
+    notices: Sequence[NoticeAccount] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +151,8 @@ class Operations(Protocol):
         """The document of `/status`."""
         ...
 
-    async def explain(self, text: str) -> Sequence[EventAccount]:
-        """All events that an event id, a message id, a key or a subject names; newest first, empty when there is none."""
+    async def explain(self, text: str) -> NameAccount:
+        """What an event id, a message id, a key or a subject names; empty when there is nothing of that name."""
         ...
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:

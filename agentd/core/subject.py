@@ -1,8 +1,10 @@
 """What an event is about: the unit of ordering."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
-from uuid import UUID
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,8 +20,8 @@ class Subject:
         kind, slash, uuid = text.partition("/")
         if not (kind and slash):
             raise ValueError("expected <kind>/<uuid>")
-        if str(UUID(uuid)) != uuid:
-            raise ValueError("the uuid is not in lower case with dashes")
+        if not _UUID.fullmatch(uuid):
+            raise ValueError("expected a uuid in lower case with dashes after the slash")
         return cls(kind, uuid)
 
     def __str__(self) -> str:

@@ -3,10 +3,11 @@
 from agentd.dispatch.config import DispatchConfig
 from agentd.dispatch.deps import Deps, Outlet, Ports
 from agentd.dispatch.dispatcher import Dispatcher
-from agentd.dispatch.explain import Explanation, explain
+from agentd.dispatch.explain import Answer, Explanation, explain
 from agentd.dispatch.registry import BadHandlers, load_handlers
 
 __all__ = [
+    "Answer",
     "BadHandlers",
     "Deps",
     "DispatchConfig",

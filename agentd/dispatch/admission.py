@@ -1,6 +1,7 @@
 """Whether an event may be carried out at all. Decided once, and recorded. Pure."""
 
 from agentd.core import Outcome, OutcomeKind, Reason
+from agentd.dispatch.policy import Refuse
 from agentd.events import Audience, Event
 from agentd.ledger import Admission
 
@@ -20,6 +21,11 @@ def decide(event: Event, audience: Audience, *, now: float) -> Outcome | None:
     if envelope.expirytime is not None and envelope.expirytime.timestamp() < now:
         return _rejected(Reason.EXPIRED, f"expirytime: {envelope.expirytime.isoformat()} has passed")
     return _cannot_yet(event)
+
+
+def outcome_of_refusal(refusal: Refuse) -> Outcome:
+    """The end of an event that the customer's policy refuses."""
+    return Outcome(OutcomeKind.REJECTED, reason=Reason.POLICY_REFUSED, message=f"rule {refusal.rule}: {refusal.why}")
 
 
 def admission_of(event: Event, *, now: float) -> Admission:

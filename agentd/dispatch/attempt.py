@@ -1,8 +1,6 @@
 """One attempt at an event: run its handler under a deadline, and say how it went. Never raises but for cancellation."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agentd.core import (
@@ -65,8 +63,12 @@ async def run_attempt(
     """Run the handler once. Losing the lease cuts it short."""
     try:
         async with asyncio.timeout(handler.timeout_s) as scope:
-            with _cut_by(lease, scope):
+            lease.scope = scope
+            try:
+                lease.check()
                 await handler.run(context, data)
+            finally:
+                lease.scope = None
         lease.check()
     except TimeoutError as error:
         return _cut_short(error, handler, context, lease, deadline_passed=scope.expired())
@@ -89,16 +91,6 @@ def _deciding(error: Exception) -> Exception:
     leaves = [_deciding(inner) for inner in error.exceptions]
     first = [next((leaf for leaf in leaves if isinstance(leaf, kind)), None) for kind in (LeaseLost, PermanentError)]
     return next((leaf for leaf in first if leaf is not None), leaves[0])
-
-
-@contextmanager
-def _cut_by(lease: Lease, scope: asyncio.Timeout) -> Iterator[None]:
-    lease.scope = scope
-    try:
-        lease.check()
-        yield
-    finally:
-        lease.scope = None
 
 
 def _cut_short(

@@ -42,6 +42,7 @@ class RunContext:
             generation=claimed.generation,
             owner_id=deps.owner_id,
             margin_s=deps.config.fence_margin_s,
+            spend=deps.spend,
         )
         self._newer_delete = newer_delete
         self._journal = dict(claimed.journal)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from agentd.core import ArtifactStore, AuditLog, Handler, NoAudit, PermanentError, Reason, Runtime
 from agentd.dispatch.config import DispatchConfig
+from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
 from agentd.events import Audience, Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.telemetry import Metrics, Tracing
@@ -62,3 +63,5 @@ class Deps:
     tracing: Tracing
     audit: AuditLog = field(default_factory=NoAudit)
     verify: Verify = accept_unsigned
+    judge: Judge = let_in
+    spend: Spend = spend_freely

@@ -6,7 +6,7 @@ crash; the next delivery of the message starts over and finds in the ledger how 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from agentd.core import (
     AgentError,
@@ -22,12 +22,13 @@ from agentd.core import (
     RetryPolicy,
     TransientError,
 )
-from agentd.dispatch.admission import admission_of, decide
+from agentd.dispatch.admission import admission_of, decide, outcome_of_refusal
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.endings import Ended, Endings, Verdict
 from agentd.dispatch.lanes import Lanes, Ticket
 from agentd.dispatch.leases import LeaseKeeper
 from agentd.dispatch.places import Places
+from agentd.dispatch.policy import Allow, Refuse
 from agentd.dispatch.retries import attempt_delay_s
 from agentd.dispatch.runner import Runner, Work
 from agentd.events import Event, Malformed, attach, decode
@@ -79,19 +80,28 @@ class Dispatcher:
 
     async def _decide(self, delivery: Delivery) -> Disposition:
         try:
-            event = self._believe(delivery)
+            event, key_id = await self._believe(delivery)
         except Malformed as error:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
         with self._about(event):
-            with self._queue_up(event) as ticket:
-                verdict = await self._go_on(delivery, event, ticket)
+            with self._ticket(event) as ticket:
+                verdict = await self._go_on(delivery, event, ticket, key_id)
             return await self._endings.tell(delivery, verdict)
 
-    def _believe(self, delivery: Delivery) -> Event:
-        """The event in the message. Raises Malformed when there is none, or none that may be believed."""
+    async def _believe(self, delivery: Delivery) -> tuple[Event, str | None]:
+        """The event in the message, and the id of the key that vouches for it.
+
+        What was believed when it came first still is, whatever has become of its key, or of its age, meanwhile: the ledger
+        knows its very content. Raises Malformed when there is no event, or none that may be believed.
+        """
         event = decode(delivery.body)
-        self._deps.verify(event)
-        return event
+        try:
+            return event, self._deps.verify(event)
+        except Malformed:
+            record = await self._deps.ledger.lookup(event.key)
+            if record is None or record.digest != event.digest:
+                raise
+            return event, None
 
     @contextmanager
     def _about(self, event: Event) -> Iterator[None]:
@@ -112,7 +122,7 @@ class Dispatcher:
         ):
             yield
 
-    async def _go_on(self, delivery: Delivery, event: Event, ticket: Ticket | None) -> Verdict:
+    async def _go_on(self, delivery: Delivery, event: Event, ticket: Ticket | None, key_id: str | None) -> Verdict:
         """Bring the event to its end, or say when to go on.
 
         The ordinary event is written down with its claim, in one operation. Whoever comes back from the dead-letter queue,
@@ -127,7 +137,7 @@ class Dispatcher:
                 return found
             record = found
         if ticket is not None:
-            return await self._take_turn(Work(delivery, event, ticket, record))
+            return await self._take_turn(Work(delivery, event, ticket, key_id, record))
         message = f"too many events of {event.subject} or its flow wait already"
         return await self._give_way(delivery, event, record, Hold.LANE, message)
 
@@ -158,27 +168,25 @@ class Dispatcher:
         if record is None:
             if refusal is not None:
                 return await self._endings.reject_event(delivery, event, refusal)
-            record = await self._deps.ledger.admit(admission_of(event, now=self._deps.runtime.now()))
+            record = await self._deps.ledger.admit(admission_of(event, now=delivery.received_at))
         if record.digest == event.digest:
             return record
         return await self._endings.reject_other_content(delivery, event)
 
     # -- lane and place ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _queue_up(self, event: Event) -> Iterator[Ticket | None]:
+    def _ticket(self, event: Event) -> Ticket | nullcontext[None]:
         # Before the first await, so that order of arrival is kept. What a claim check would lock is not known yet; the
         # ledger's locks hold for it all the same.
-        locks = event.data.locks() if event.data is not None else ()
-        with self._lanes.ticket(
+        return self._lanes.ticket(
             event.subject,
             event.envelope.generation,
             deletes=event.data_class.deletes,
-            locks=locks,
+            locks=event.data.locks() if event.data is not None else (),
             flow=event.flow,
+            event_id=event.envelope.id,
             owner=asyncio.current_task(),
-        ) as ticket:
-            yield ticket
+        )
 
     async def _take_turn(self, work: Work) -> Verdict:
         self._works.add(work)
@@ -194,14 +202,37 @@ class Dispatcher:
                 )
             if refusal is not None and work.record is not None:
                 return await self._endings.finish(work.delivery, work.record, refusal)
+            barred = await self._ask_policy(work)
+            if barred is not None:
+                return barred
             self._lanes.admit(work.ticket)
             verdict = await self._run_in_turn(work)
             if isinstance(verdict, Hold):
-                message = f"other events go before this one of {work.event.subject}"
+                message = self._why_it_waits(work, verdict)
                 return await self._give_way(work.delivery, work.event, work.record, verdict, message)
             return verdict
         finally:
             self._works.discard(work)
+
+    async def _ask_policy(self, work: Work) -> Verdict | None:
+        """What the customer's policy makes of an event that has not begun; None when it may, or has begun already."""
+        if work.record is not None and work.record.started_at is not None:
+            return None
+        decision = await self._deps.judge(work.event, work.key_id)
+        if isinstance(decision, Allow):
+            return None
+        refusal = outcome_of_refusal(decision) if isinstance(decision, Refuse) else None
+        found = work.record or await self._open(work.delivery, work.event, refusal)
+        if isinstance(found, Ended):
+            return found
+        work.record = found
+        if found.started_at is not None:
+            return None
+        if isinstance(decision, Refuse):
+            return await self._endings.finish(work.delivery, found, outcome_of_refusal(decision))
+        message = f"rule {decision.rule}: {decision.why}"
+        opens_in_s = None if decision.until is None else decision.until - self._deps.runtime.now()
+        return await self._runner.put_off(work.delivery, found, decision.hold, message, opens_in_s)
 
     async def _run_in_turn(self, work: Work) -> Verdict | Hold:
         """Run the event when lane and place are free; else what it has waited for too long."""
@@ -217,7 +248,15 @@ class Dispatcher:
         async with self._places.place(work.event.flow, wait_s=max(0.0, give_way_at - clock())) as placed:
             if placed:
                 return await self._runner.run(work)
-        return Hold.SLOT
+        return Hold.SHARE if self._places.at_cap(work.event.flow) else Hold.SLOT
+
+    def _why_it_waits(self, work: Work, hold: Hold) -> str:
+        waited = f"for {self._deps.config.lane_wait_s:g} s"
+        if hold is Hold.LANE:
+            return f"event {self._lanes.ahead_of(work.ticket)} has gone before it {waited}"
+        if hold is Hold.SHARE:
+            return f"{work.event.flow} has had its share of the running places {waited}"
+        return f"all {self._deps.config.max_running} running places have been in use {waited}"
 
     async def _give_way(
         self, delivery: Delivery, event: Event, record: Record | None, hold: Hold, message: str
@@ -250,7 +289,7 @@ class Dispatcher:
 
     async def _decide_swept(self, delivery: Delivery) -> Disposition:
         try:
-            event = self._believe(delivery)
+            event, _ = await self._believe(delivery)
         except Malformed as error:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
         with self._about(event):
@@ -262,7 +301,9 @@ class Dispatcher:
     async def _give_up(self, delivery: Delivery, event: Event, record: Record) -> Verdict:
         """End an event that the queue hands out no more, unless somebody may yet bring it to a better end."""
         if record.state is RecordState.FINISHED:
-            return await self._endings.repeat(record)
+            if not _asks_for_next_epoch(delivery, record):
+                return await self._endings.repeat(record)
+            record = await self._deps.ledger.reopen(record.key, epoch=record.epoch, now=self._deps.runtime.now())
         held_s = await self._held_s(event)
         if held_s > 0:
             return Defer(held_s)
@@ -301,7 +342,16 @@ class Dispatcher:
             "generation": work.event.envelope.generation,
             "running_s": running_s,
             "step": work.context.current_step if work.context else None,
+            "waits_for": self._waits_for(work),
+            "behind": self._lanes.ahead_of(work.ticket),
         }
+
+    def _waits_for(self, work: Work) -> Hold | None:
+        if work.started is not None:
+            return None
+        if not work.ticket.ready.is_set():
+            return Hold.LANE
+        return Hold.SHARE if self._places.at_cap(work.event.flow) else Hold.SLOT
 
 
 def _asks_for_next_epoch(delivery: Delivery, record: Record) -> bool:

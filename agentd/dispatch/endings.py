@@ -1,6 +1,7 @@
 """How a delivery ends: outcome and report made durable, then, with lane and place given up, report sent, disposition told."""
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 
 from agentd.core import (
@@ -26,6 +27,7 @@ log = get_logger("dispatch")
 
 # A provider's error text may be long; reports and attributes have limits.
 _MOST_MESSAGE = 2000
+_OF_THE_CUSTOMER = frozenset({Hold.POLICY, Hold.WINDOW, Hold.APPROVAL, Hold.QUOTA, Hold.BUDGET})
 # What an unverified message says of itself may be as long as the message; a report that repeats it must fit its queue.
 _MOST_KNOWN = 256
 
@@ -42,9 +44,17 @@ def disposition_of(record: Record) -> Disposition:
     return Delete()
 
 
-def waits_since(record: Record, *, now: float) -> float:
-    """When an open event's waiting began. Who redrives an event knows of its age: its wait starts afresh."""
-    return record.admitted_at if record.epoch == 1 else record.started_at or now
+def waits_since(record: Record, delivery: Delivery, *, now: float) -> float:
+    """When an open event's waiting began. Who redrives an event knows of its age: its wait starts with the redriven message."""
+    if record.epoch == 1:
+        return record.admitted_at
+    return delivery.sent_at or record.started_at or now
+
+
+def _bounded(outcome: Outcome) -> Outcome:
+    if len(outcome.message) <= _MOST_MESSAGE:
+        return outcome
+    return replace(outcome, message=outcome.message[:_MOST_MESSAGE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,7 @@ class Endings:
             Ending(
                 key=record.key,
                 epoch=record.epoch,
-                outcome=replace(outcome, message=outcome.message[:_MOST_MESSAGE]),
+                outcome=_bounded(outcome),
                 report_id=report_id(record.key, record.epoch),
                 now=self.deps.runtime.now(),
                 claim=claim,
@@ -134,7 +144,14 @@ class Endings:
     async def repeat(self, record: Record) -> Ended:
         """End a delivery of an event that is finished already: the same report and the same disposition again."""
         await self.deps.ledger.repeat_report(record.key, now=self.deps.runtime.now())
-        self.deps.audit.append(AuditKind.EVENT_REPEATED, key=record.key, event_id=record.event_id, epoch=record.epoch)
+        self.deps.audit.append(
+            AuditKind.EVENT_REPEATED,
+            key=record.key,
+            event_id=record.event_id,
+            epoch=record.epoch,
+            outcome=record.outcome and record.outcome.kind.value,
+            reason=record.outcome and record.outcome.reason and record.outcome.reason.value,
+        )
         log.info("event.duplicate", outcome=record.outcome and record.outcome.kind.value, epoch=record.epoch)
         return Ended(record)
 
@@ -158,7 +175,7 @@ class Endings:
     ) -> Ended | Defer:
         """Give the message back without blame; the end comes when the wait would outlive expiry or retention."""
         now = self.deps.runtime.now()
-        limit = self._waits_until(record, now)
+        limit = self._waits_until(record, delivery, hold, now)
         if delivery.retained_until is not None:
             limit = min(limit, delivery.retained_until)
         if now + delay_s > limit:
@@ -182,11 +199,13 @@ class Endings:
             until=until,
         )
 
-    def _waits_until(self, record: Record, now: float) -> float:
-        """When waiting for what must come first ends."""
+    def _waits_until(self, record: Record, delivery: Delivery, hold: Hold, now: float) -> float:
+        """When waiting for what must come first ends. The customer's own wait may be longer than any other: over a weekend."""
         if record.epoch == 1 and record.expires_at is not None:
             return record.expires_at
-        return waits_since(record, now=now) + self.deps.config.default_expiry_s
+        if hold in _OF_THE_CUSTOMER:
+            return math.inf
+        return waits_since(record, delivery, now=now) + self.deps.config.default_expiry_s
 
     def _concluded(self, delivery: Delivery, record: Record) -> Ended:
         """Count and log a new end."""

@@ -2,6 +2,7 @@
 
 from agentd.core import AuditKind, AuditLog, LeaseLost, Runtime, Subject
 from agentd.dispatch.leases import Lease
+from agentd.dispatch.policy import Spend
 from agentd.ledger import Ledger
 
 
@@ -23,6 +24,7 @@ class LedgerFence:
         generation: int,
         owner_id: str,
         margin_s: float,
+        spend: Spend,
     ) -> None:
         self._lease = lease
         self._ledger = ledger
@@ -32,6 +34,7 @@ class LedgerFence:
         self._generation = generation
         self._owner_id = owner_id
         self._margin_s = margin_s
+        self._spend = spend
         self._noted: set[tuple[str, bool]] = set()
 
     @property
@@ -54,9 +57,11 @@ class LedgerFence:
         """This agent's owner id."""
         return self._owner_id
 
-    async def before_write(self, obj: str, *, stamp: bool = False) -> float:
-        """Note the write; the seconds that it may take. Raises LeaseLost."""
+    async def before_write(self, obj: str, *, stamp: bool = False, destroys: bool = False) -> float:
+        """Note the write; the seconds that it may take. Raises LeaseLost, and NotReady(budget)."""
         self._lease.check()
+        if destroys:
+            await self._spend(self._event_id, obj)
         self._tell(obj, stamp=stamp)
         await self._audit.flush()
         if (obj, stamp) not in self._noted:

@@ -7,38 +7,61 @@ circle. Between replicas the ledger's leases do the same work.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any, Self
 
 from agentd.core import Lock, LockMode, Subject
 
 
 class Ticket:
-    """One event's places in its lanes. `preempted`: a newer delete of the subject has been admitted since.
+    """One event's places in its lanes, until the block ends. `preempted`: a newer delete of the subject has been admitted since.
 
     `owner` is the task that has it, by which a place that nobody gives back is found out.
     """
 
+    __slots__ = (
+        "_lanes",
+        "deletes",
+        "event_id",
+        "flow",
+        "generation",
+        "modes",
+        "owner",
+        "preempted",
+        "ready",
+        "subject",
+    )
+
     def __init__(
         self,
+        lanes: "Lanes",
         subject: Subject,
         generation: int,
         *,
         deletes: bool,
         locks: Iterable[Lock],
         flow: str,
+        event_id: str,
         owner: asyncio.Task[Any] | None,
     ) -> None:
+        self._lanes = lanes
+        self.event_id = event_id
         self.subject = subject
         self.generation = generation
+        self.owner = owner
         self.deletes = deletes
         self.flow = flow
         self.modes: dict[Subject, LockMode] = {lock.subject: lock.mode for lock in sorted(locks)}
         self.modes[subject] = LockMode.WRITE
         self.preempted = False
         self.ready = asyncio.Event()
-        self.owner = owner
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._lanes.leave(self)
 
 
 class Lanes:
@@ -53,7 +76,6 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
-    @contextmanager
     def ticket(
         self,
         subject: Subject,
@@ -62,21 +84,20 @@ class Lanes:
         deletes: bool,
         locks: Iterable[Lock],
         flow: str,
+        event_id: str = "",
         owner: asyncio.Task[Any] | None = None,
-    ) -> Iterator[Ticket | None]:
-        """Take places in all lanes until the block ends; None when the subject's own lane, or its flow, is full."""
+    ) -> "Ticket | nullcontext[None]":
+        """Places in all lanes until the block ends; None when the subject's own lane, or its flow, is full."""
         if len(self._lanes.get(subject, ())) >= self._depth or self._flows[flow] >= self._flow_depth:
-            yield None
-            return
-        ticket = Ticket(subject, generation, deletes=deletes, locks=locks, flow=flow, owner=owner)
+            return nullcontext()
+        ticket = Ticket(
+            self, subject, generation, deletes=deletes, locks=locks, flow=flow, event_id=event_id, owner=owner
+        )
         self._flows[flow] += 1
         for locked in ticket.modes:
             self._lanes.setdefault(locked, deque()).append(ticket)
         self._call(ticket)
-        try:
-            yield ticket
-        finally:
-            self._leave(ticket)
+        return ticket
 
     def admit(self, ticket: Ticket) -> None:
         """The event may be carried out: a delete pre-empts older events of its subject, now that not anybody could."""
@@ -85,6 +106,16 @@ class Lanes:
         for other in self._lanes[ticket.subject]:
             if other.subject == ticket.subject and other.generation < ticket.generation:
                 other.preempted = True
+
+    def ahead_of(self, ticket: Ticket) -> str | None:
+        """The id of the event that goes before it; None when nobody does."""
+        for locked in ticket.modes:
+            for ahead in self._lanes[locked]:
+                if ahead is ticket:
+                    break
+                if LockMode.WRITE in (ahead.modes[locked], ticket.modes[locked]):
+                    return ahead.event_id
+        return None
 
     def check(self) -> str | None:
         """What is wrong with the lanes, or None: everybody in them is at work, and who may go on has been told."""
@@ -96,7 +127,8 @@ class Lanes:
                     return f"the lane of {subject} is free, and an event of {ticket.subject} waits for it"
         return None
 
-    def _leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: Ticket) -> None:
+        """Give its places up; whoever may go on now is told."""
         self._flows[ticket.flow] -= 1
         if not self._flows[ticket.flow]:
             del self._flows[ticket.flow]
@@ -114,12 +146,4 @@ class Lanes:
             ticket.ready.set()
 
     def _may_go(self, ticket: Ticket) -> bool:
-        return all(self._free(ticket, locked) for locked in ticket.modes)
-
-    def _free(self, ticket: Ticket, locked: Subject) -> bool:
-        for ahead in self._lanes[locked]:
-            if ahead is ticket:
-                return True
-            if LockMode.WRITE in (ahead.modes[locked], ticket.modes[locked]):
-                return False
-        return False
+        return self.ahead_of(ticket) is None

@@ -1,8 +1,6 @@
 """The claims that this replica holds in the ledger: one ticker renews them all."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from agentd.core import AgentError, LeaseLost, Runtime
@@ -63,7 +61,7 @@ class LeaseKeeper:
         self._lease_s = lease_s
         self._clock_skew_s = clock_skew_s
         self._held: set[Lease] = set()
-        self._pulse = health.pulse("subject-leases", late_after_s=max(10.0, 2 * lease_s))
+        self._pulse = health.pulse("subject-leases")
 
     @property
     def lasts_s(self) -> float:
@@ -73,22 +71,23 @@ class LeaseKeeper:
     def __len__(self) -> int:
         return len(self._held)
 
-    @contextmanager
-    def hold(self, claim: Claim, *, claimed_at_monotonic: float, claimed_at_wall: float) -> Iterator[Lease]:
-        """Keep the claim alive until the block ends. The time of the claim is the one before the ledger was asked."""
+    def hold(self, claim: Claim, *, claimed_at_monotonic: float, claimed_at_wall: float) -> Lease:
+        """Keep the claim alive until `let_go`. The time of the claim is the one before the ledger was asked."""
         lease_s = self._lease_s
         lease = Lease(claim, self._runtime, claimed_at_monotonic + lease_s, claimed_at_wall + lease_s)
         self._held.add(lease)
-        try:
-            yield lease
-        finally:
-            self._held.discard(lease)
+        return lease
+
+    def let_go(self, lease: Lease) -> None:
+        """Keep the claim alive no more."""
+        self._held.discard(lease)
 
     async def run(self) -> None:
         """Renew for ever."""
         while True:
+            self._pulse.beat("sleeping", within_s=self._lease_s / 4)
             await self._runtime.sleep(self._lease_s / 4)
-            self._pulse.beat()
+            self._pulse.beat("renewing", within_s=self._lease_s / 4)
             leases = [lease for lease in self._held if not lease.lost]
             if leases:
                 await self._renew(leases)

@@ -10,9 +10,7 @@ an event will run is not known before.
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from agentd.core import Runtime
@@ -26,6 +24,7 @@ class _Claimant:
 
     task: asyncio.Task[object]
     called: asyncio.Future[None]
+    since: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -44,8 +43,9 @@ class Places:
         self._most = most
         self._cap = max(1, math.ceil(most * share))
         self._runtime = runtime
-        # In the order of their turns: who is served goes to the end.
         self._flows: dict[str, _Flow] = {}
+        # Those that wait and may have one more, in the order of their turns.
+        self._ring: OrderedDict[str, _Flow] = OrderedDict()
         self._used = 0
 
     @property
@@ -53,21 +53,42 @@ class Places:
         """Places that are taken."""
         return self._used
 
-    @asynccontextmanager
-    async def place(self, name: str, *, wait_s: float) -> AsyncIterator[bool]:
-        """A place for the flow until the block ends; False when none came within `wait_s`."""
-        claimant = self._queue_up(name)
-        try:
-            if not await _called(claimant, wait_s):
-                yield False
-                return
-            began_at = self._runtime.monotonic()
-            try:
-                yield True
-            finally:
-                self._flows[name].credit_s -= self._runtime.monotonic() - began_at
-        finally:
-            self._leave(name, claimant)
+    def at_cap(self, flow: str) -> bool:
+        """Whether the flow has as many places as one may."""
+        known = self._flows.get(flow)
+        return known is not None and len(known.holders) >= self._cap
+
+    def place(self, flow: str, *, wait_s: float) -> "_Place":
+        """A context: a place for the flow until the block ends, or False when none came within `wait_s`."""
+        return _Place(self, flow, wait_s)
+
+    def queue_up(self, name: str) -> _Claimant:
+        """Wait for a place, or have it at once."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a place is held by a task")
+        claimant = _Claimant(task, asyncio.get_running_loop().create_future())
+        flow = self._flows.get(name)
+        if flow is None:
+            flow = self._flows[name] = _Flow()
+        flow.waiting.append(claimant)
+        self._line_up(name, flow)
+        self._serve()
+        return claimant
+
+    def leave(self, name: str, claimant: _Claimant) -> None:
+        """Wait no more, or give the place back; its time is charged to the flow."""
+        flow = self._flows[name]
+        if claimant in flow.holders:
+            flow.holders.remove(claimant)
+            flow.credit_s -= self._runtime.monotonic() - claimant.since
+            self._used -= 1
+        else:
+            flow.waiting.remove(claimant)
+        self._line_up(name, flow)
+        if not flow.waiting and not flow.holders:
+            del self._flows[name]
+        self._serve()
 
     def check(self) -> str | None:
         """What is wrong with the books, or None: every place in use belongs to a task that is still at work."""
@@ -77,56 +98,42 @@ class Places:
         for name, task in holders:
             if task.done():
                 return f"a place of {name} is held by task {task.get_name()}, which has ended"
-        if able := self._able():
-            return f"places are free, and an event of {able[0][0]} waits for one"
+        if self._ring and self._used < self._most:
+            return f"places are free, and an event of {next(iter(self._ring))} waits for one"
         return None
 
-    def _queue_up(self, name: str) -> _Claimant:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a place is held by a task")
-        claimant = _Claimant(task, asyncio.get_running_loop().create_future())
-        self._flows.setdefault(name, _Flow()).waiting.append(claimant)
-        self._serve()
-        return claimant
-
-    def _leave(self, name: str, claimant: _Claimant) -> None:
-        flow = self._flows[name]
-        if claimant in flow.holders:
-            flow.holders.remove(claimant)
-            self._used -= 1
+    def _line_up(self, name: str, flow: _Flow) -> None:
+        """In the ring if it waits and may have one more, and else not."""
+        if flow.waiting and len(flow.holders) < self._cap:
+            self._ring.setdefault(name, flow)
         else:
-            flow.waiting.remove(claimant)
-        if not flow.waiting and not flow.holders:
-            del self._flows[name]
-        self._serve()
+            self._ring.pop(name, None)
 
     def _serve(self) -> None:
-        while able := self._able():
-            name, flow = _turn(able)
-            del self._flows[name]
-            self._flows[name] = flow
+        while self._ring and self._used < self._most:
+            name, flow = self._turn()
             claimant = flow.waiting.popleft()
             flow.holders.add(claimant)
+            claimant.since = self._runtime.monotonic()
             self._used += 1
+            self._ring.move_to_end(name)
+            self._line_up(name, flow)
             if not claimant.called.done():
                 claimant.called.set_result(None)
 
-    def _able(self) -> list[tuple[str, _Flow]]:
-        """The flows that could have a free place now, in the order of their turns."""
-        if self._used >= self._most:
-            return []
-        return [(name, flow) for name, flow in self._flows.items() if flow.waiting and len(flow.holders) < self._cap]
-
-
-def _turn(able: list[tuple[str, _Flow]]) -> tuple[str, _Flow]:
-    """Whose turn it is: the first that has credit; when none has, all are given what the nearest one lacks."""
-    lacking_s = -max(flow.credit_s for _, flow in able)
-    if lacking_s > 0:
-        gift_s = math.ceil(lacking_s / _QUANTUM_S) * _QUANTUM_S
-        for _, flow in able:
-            flow.credit_s = min(0.0, flow.credit_s + gift_s)
-    return next((name, flow) for name, flow in able if flow.credit_s >= 0)
+    def _turn(self) -> tuple[str, _Flow]:
+        """The first that has credit; who has none is given a quantum and waits for the next round."""
+        for _ in range(len(self._ring)):
+            name, flow = next(iter(self._ring.items()))
+            if flow.credit_s >= 0:
+                return name, flow
+            flow.credit_s = min(0.0, flow.credit_s + _QUANTUM_S)
+            self._ring.move_to_end(name)
+        # Nobody had any: as many rounds at once as the nearest one needs.
+        lacking_s = -max(flow.credit_s for flow in self._ring.values())
+        for flow in self._ring.values():
+            flow.credit_s = min(0.0, flow.credit_s + math.ceil(lacking_s / _QUANTUM_S) * _QUANTUM_S)
+        return max(self._ring.items(), key=lambda waiting: waiting[1].credit_s)
 
 
 async def _called(claimant: _Claimant, wait_s: float) -> bool:
@@ -138,3 +145,32 @@ async def _called(claimant: _Claimant, wait_s: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+class _Place:
+    """One wait for a place, and the place."""
+
+    __slots__ = ("_claimant", "_flow", "_places", "_wait_s")
+
+    def __init__(self, places: Places, flow: str, wait_s: float) -> None:
+        self._places = places
+        self._flow = flow
+        self._wait_s = wait_s
+        self._claimant: _Claimant | None = None
+
+    async def __aenter__(self) -> bool:
+        claimant = self._places.queue_up(self._flow)
+        try:
+            called = await _called(claimant, self._wait_s)
+        except BaseException:
+            self._places.leave(self._flow, claimant)
+            raise
+        if called:
+            self._claimant = claimant
+        else:
+            self._places.leave(self._flow, claimant)
+        return called
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._claimant is not None:
+            self._places.leave(self._flow, self._claimant)

@@ -45,15 +45,20 @@ log = get_logger("dispatch")
 Obstacle = FinalObstacle | Held | Missing | Finished | OtherContent
 
 _RELEASE_WAIT_S = 2.0
+_HOLDS = {Reason.PREEMPTED: Hold.PREEMPTED, Reason.BUDGET: Hold.BUDGET}
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One delivery of an event on its way. `record` is None before the event is known to be written down."""
+    """One delivery of an event on its way. `key_id` is of the key that vouches for it.
+
+    `record` is None before the event is known to be written down.
+    """
 
     delivery: Delivery
     event: Event
     ticket: Ticket
+    key_id: str | None = None
     record: Record | None = None
     started: float | None = None
     context: RunContext | None = None
@@ -80,14 +85,18 @@ class Runner:
             return await self._not_claimed(work, result)
         work.record = result.record
         self._audit_claim(result)
+        lease = self.leases.hold(result.claim, claimed_at_monotonic=asked_at, claimed_at_wall=request.now)
         try:
-            with self.leases.hold(result.claim, claimed_at_monotonic=asked_at, claimed_at_wall=request.now) as lease:
+            try:
                 attempted = await self._attempt(work, handler, result, lease, data)
+            finally:
+                self.leases.let_go(lease)
             # From here on one transaction gives the lease back: nothing is left to be kept alive.
             return await self._settle(work, handler, result, attempted, deletes=data.deletes)
         except asyncio.CancelledError:
             # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
-            await self._release_quickly(result, error=None)
+            stopped = Waiting(Hold.STOPPED, "the replica stopped, or lost the message", self.deps.runtime.now())
+            await self._release_quickly(result, error=None, waiting=stopped)
             raise
 
     async def put_off(
@@ -96,7 +105,7 @@ class Runner:
         """Give the event back without blame, for longer the longer it has waited."""
         config, now = self.deps.config, self.deps.runtime.now()
         delay_s = waiting_delay_s(
-            now - waits_since(record, now=now),
+            now - waits_since(record, delivery, now=now),
             least_s=config.defer_min_s,
             most_s=config.defer_max_s,
             retry_after=retry_after,
@@ -122,7 +131,7 @@ class Runner:
             max_attempts=handler.retry.max_attempts,
             now=now,
             until=now + self.leases.lasts_s,
-            admission=admission_of(work.event, now=now) if work.record is None else None,
+            admission=admission_of(work.event, now=work.delivery.received_at) if work.record is None else None,
         )
 
     async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Verdict:
@@ -131,7 +140,7 @@ class Runner:
                 return await self.endings.repeat(record)
             case OtherContent():
                 return await self.endings.reject_other_content(work.delivery, work.event)
-        record = work.record or await self.deps.ledger.admit(admission_of(work.event, now=self.deps.runtime.now()))
+        record = work.record or await self.deps.ledger.admit(admission_of(work.event, now=work.delivery.received_at))
         match obstacle:
             case Held(until=until, by_replica=replica, subject=subject):
                 wait_s = max(self.deps.config.defer_min_s, until - self.deps.runtime.now())
@@ -171,7 +180,10 @@ class Runner:
         )
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)
-        return await run_attempt(self.deps, handler, work.context, data, lease)
+        try:
+            return await run_attempt(self.deps, handler, work.context, data, lease)
+        finally:
+            work.started = None
 
     async def _settle(
         self, work: Work, handler: Handler, claimed: Claimed, attempted: AttemptResult, *, deletes: bool
@@ -186,7 +198,7 @@ class Runner:
             case Lost(message=message):
                 log.warning("attempt.lease_lost", detail=message)
                 # A word in the ledger, so that this is not taken for a crash; whoever has taken over is not disturbed.
-                await self._release_quickly(claimed, error=f"{Reason.LEASE_LOST.value}: {message}")
+                await self._release_quickly(claimed, error=f"{Reason.LEASE_LOST.value}: {message}", waiting=None)
                 return Defer(self.deps.config.defer_min_s)
             case _:
                 assert_never(attempted)
@@ -238,7 +250,7 @@ class Runner:
         if put_off.reason is Reason.PREEMPTED:
             # A delete that had to give its place back is here again within a lease: the subject is left to it until then.
             retry_after = config.lease_s + config.lane_wait_s
-        hold = Hold.PREEMPTED if put_off.reason is Reason.PREEMPTED else Hold.WAITING
+        hold = _HOLDS.get(put_off.reason, Hold.WAITING)
         return await self.put_off(work.delivery, claimed.record, hold, put_off.message, retry_after)
 
     async def _finish_claimed(
@@ -250,7 +262,9 @@ class Runner:
             )
         except LeaseLost as error:
             log.warning("attempt.lease_lost", detail=error.message)
-            return Defer(self.deps.config.defer_min_s)
+            now, delay_s = self.deps.runtime.now(), self.deps.config.defer_min_s
+            await self.deps.ledger.wait(claimed.record.key, Waiting(Hold.LEASE, error.message, now + delay_s), now=now)
+            return Defer(delay_s)
 
     def _audit_claim(self, claimed: Claimed) -> None:
         record = claimed.record
@@ -266,10 +280,10 @@ class Runner:
             token=claimed.claim.token,
         )
 
-    async def _release_quickly(self, claimed: Claimed, *, error: str | None) -> None:
+    async def _release_quickly(self, claimed: Claimed, *, error: str | None, waiting: Waiting | None) -> None:
         try:
             async with asyncio.timeout(_RELEASE_WAIT_S):
-                await self.deps.ledger.release(claimed.claim, error=error, waiting=None, now=self.deps.runtime.now())
+                await self.deps.ledger.release(claimed.claim, error=error, waiting=waiting, now=self.deps.runtime.now())
         except Exception as problem:
             # The lease then ends by itself.
             log.warning("lease.not_released", subject=str(claimed.claim.subject), error=str(problem))

@@ -1,7 +1,8 @@
 """The envelope and the catalogue of typed events."""
 
 from agentd.events.catalogue import CATALOGUE
-from agentd.events.codec import Audience, Event, Malformed, UnknownType, attach, decode, encode
+from agentd.events.codec import Audience, Event, Malformed, UnknownType, attach, decode, encode, parse
+from agentd.events.config import SignaturesConfig
 from agentd.events.data import EventData
 from agentd.events.envelope import DataRef, Envelope
 from agentd.events.environments import (
@@ -23,6 +24,7 @@ from agentd.events.environments import (
     ProjectDeployment,
     Quotas,
 )
+from agentd.events.keys import KeySet, SigningKey, new_signing_key, private_jwk, public_jwk, signing_key
 from agentd.events.projects import (
     BuildCleanup,
     PackageCreate,
@@ -45,7 +47,16 @@ from agentd.events.reports import (
     report_id,
     sequence_text,
 )
-from agentd.events.signatures import Verify, accept_unsigned
+from agentd.events.signatures import (
+    Sign,
+    SignatureType,
+    Verifier,
+    Verify,
+    accept_unsigned,
+    leave_unsigned,
+    sign,
+    verify_report,
+)
 
 __all__ = [
     "CATALOGUE",
@@ -69,6 +80,7 @@ __all__ = [
     "EventData",
     "Heartbeat",
     "InstanceLifecycle",
+    "KeySet",
     "Malformed",
     "NetworkEgress",
     "OutcomeReport",
@@ -85,15 +97,28 @@ __all__ = [
     "ReportEnvelope",
     "ReportType",
     "Retention",
+    "Sign",
+    "SignatureType",
+    "SignaturesConfig",
+    "SigningKey",
     "Timings",
     "UnknownType",
+    "Verifier",
     "Verify",
     "WaitingWork",
     "accept_unsigned",
     "attach",
     "decode",
     "encode",
+    "leave_unsigned",
     "moment",
+    "new_signing_key",
+    "parse",
+    "private_jwk",
+    "public_jwk",
     "report_id",
     "sequence_text",
+    "sign",
+    "signing_key",
+    "verify_report",
 ]

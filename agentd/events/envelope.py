@@ -95,8 +95,3 @@ class Envelope(BaseModel):
         if self.dataref is None or self.datadigest is None or self.datasize is None:
             return None
         return DataRef(uri=self.dataref, digest=self.datadigest, size=self.datasize)
-
-    @property
-    def about(self) -> Subject:
-        """The subject, parsed."""
-        return Subject.parse(self.subject)

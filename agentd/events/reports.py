@@ -5,6 +5,7 @@ Readers drop a report whose id they have seen, and one whose sequence is not abo
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
@@ -36,6 +37,7 @@ class ReportType(StrEnum):
         return event_type.replace("conveyor.", "conveyor.report.", 1)
 
 
+@lru_cache(maxsize=4096)
 def report_id(key: str, epoch: int) -> str:
     """The report's id: derived from the ledger's key of the event and its epoch, so that receivers can drop duplicates."""
     return str(uuid5(_REPORTS, f"{key}#{epoch}"))
@@ -84,6 +86,8 @@ class ReportEnvelope(_Outgoing):
     """W3C trace context: the trace of the event goes on here."""
     tracestate: str | None = None
     """W3C trace context: the vendors' part."""
+    signature: str | None = None
+    """Detached JWS (EdDSA) over the canonical report, when the agent has a key to sign with."""
 
 
 class Timings(_Outgoing):
@@ -240,7 +244,11 @@ class Heartbeat(_Outgoing):
     """What waits and why."""
     paused: tuple[str, ...] = ()
     """Why nothing is received at the moment; empty when something is."""
+    warnings: tuple[str, ...] = ()
+    """What somebody on the customer's side should look at: a pause, a budget used up, a document that cannot be used."""
     ailments: tuple[str, ...] = ()
     """Why the replica is not live; empty when it is."""
+    audit_head: str | None = None
+    """The last durable entry of the replica's audit log, CHAIN:SEQ:HASH: `agentd audit verify --head` finds out if it is gone."""
     event_types: tuple[str, ...] = ()
     """The types that this agent can carry out."""

@@ -1,5 +1,7 @@
 """Settings of the reports."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from agentd.core import Config
@@ -8,6 +10,9 @@ from agentd.core import Config
 class ReportsConfig(Config):
     """How outcomes, progress and heartbeats go out."""
 
+    signing_key_file: Path | None = None
+    """File with the private key that reports are signed with, as `agentd keys new` writes it; looked at again without a
+    restart. Reports are not signed when not given."""
     outbox_limit: int = Field(default=1000, ge=1)
     """Reports that may wait to be sent; at this number intake pauses until half of them are gone."""
     batch: int = Field(default=10, ge=1, le=10)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentd.events import Audience, Event, Malformed, decode, encode, report_id
+from pydantic import BaseModel
+
+from agentd.events import Audience, Event, Sign, leave_unsigned, parse, report_id
 from agentd.events.reports import (
     Heartbeat,
     OutcomeReport,
@@ -27,6 +29,7 @@ class Identity:
     owner_id: str
     replica: str
     version: str
+    sign: Sign = leave_unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def outcome_message(identity: Identity, record: Record) -> Message:
         sequence=sequence_text(record.sequence),
         **_trace(record.event if trusted else None),
     )
-    return _message(envelope, report.model_dump(mode="json"), group=envelope.subject or record.key)
+    return _message(identity, envelope, report, group=envelope.subject or record.key)
 
 
 def progress_message(identity: Identity, progress: Progress, *, new_id: str, now: float) -> Message:
@@ -121,7 +124,7 @@ def progress_message(identity: Identity, progress: Progress, *, new_id: str, now
         traceparent=envelope.traceparent,
         tracestate=envelope.tracestate,
     )
-    return _message(outgoing, report.model_dump(mode="json"), group=envelope.subject)
+    return _message(identity, outgoing, report, group=envelope.subject)
 
 
 def heartbeat_message(identity: Identity, heartbeat: Heartbeat, *, new_id: str, now: float) -> Message:
@@ -136,18 +139,17 @@ def heartbeat_message(identity: Identity, heartbeat: Heartbeat, *, new_id: str, 
         tenantid=identity.audience.tenant_id,
         clusterid=identity.audience.cluster_id,
     )
-    return _message(envelope, heartbeat.model_dump(mode="json"), group=subject)
+    return _message(identity, envelope, heartbeat, group=subject)
 
 
 def _trace(event_text: str | None) -> Mapping[str, str | None]:
     if event_text is None:
         return {}
-    try:
-        envelope = decode(event_text).envelope
-    except Malformed:
-        return {}
-    return {"traceparent": envelope.traceparent, "tracestate": envelope.tracestate}
+    # It was decoded when it came: what is there is valid.
+    event = parse(event_text)
+    return {"traceparent": event.get("traceparent"), "tracestate": event.get("tracestate")}
 
 
-def _message(envelope: ReportEnvelope, data: Mapping[str, object], *, group: str) -> Message:
-    return Message(id=envelope.id, group=group, body=encode(envelope.model_dump(mode="json"), data))
+def _message(identity: Identity, envelope: ReportEnvelope, data: BaseModel, *, group: str) -> Message:
+    attributes = envelope.model_dump_json(exclude_none=True).removesuffix("}")
+    return Message(id=envelope.id, group=group, body=identity.sign(f'{attributes},"data":{data.model_dump_json()}}}'))

@@ -8,18 +8,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agentd.core import AgentError, RetryPolicy, Runtime
+from agentd.core import AgentError, Reason, RetryPolicy, Runtime, TransientError
 from agentd.events import Event, report_id
 from agentd.events.reports import Heartbeat
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.reports.config import ReportsConfig
 from agentd.reports.outbound import Message, Outbound
 from agentd.reports.render import Identity, Progress, heartbeat_message, outcome_message, progress_message
-from agentd.telemetry import Health, Metrics, get_logger
+from agentd.telemetry import Health, Metrics, Pulse, get_logger
 
 log = get_logger("reports")
 
 _IDLE_S = 30.0  # between two signs of life of a loop that has nothing to do
+_SEND_S = 15.0  # above the time-outs of the calls that one batch takes
+_LEDGER_S = 30.0  # as long as the ledger takes to say that it does not answer
 
 
 @dataclass(slots=True)
@@ -64,10 +66,10 @@ class Reports:
         self._wake = asyncio.Event()
         self._full = False
         self._backoff = RetryPolicy(base_s=config.retry_base_s, cap_s=config.retry_cap_s)
-        self._outbox_pulse = health.pulse("outbox", late_after_s=60.0 + config.retry_cap_s)
-        self._sweep_pulse = health.pulse("outbox-sweep", late_after_s=60.0 + config.sweep_interval_s)
-        self._progress_pulse = health.pulse("progress", late_after_s=60.0 + config.progress_interval_s)
-        self._heartbeat_pulse = health.pulse("heartbeat", late_after_s=60.0 + config.heartbeat_interval_s)
+        self._outbox_pulse = health.pulse("outbox")
+        self._sweep_pulse = health.pulse("outbox-sweep")
+        self._progress_pulse = health.pulse("progress")
+        self._heartbeat_pulse = health.pulse("heartbeat")
 
     async def deliver(self, record: Record) -> None:
         """Returns once the reports queue has taken the record's report and the ledger knows it."""
@@ -107,7 +109,6 @@ class Reports:
     async def _send_reports(self) -> None:
         failures = 0
         while True:
-            self._outbox_pulse.beat()
             batch = self._due()
             if not batch:
                 await self._wait_for_work()
@@ -115,7 +116,9 @@ class Reports:
                 failures = 0
             else:
                 failures += 1
-                await self._runtime.sleep(self._runtime.full_jitter(self._backoff.ceiling_s(failures)))
+                pause = self._runtime.full_jitter(self._backoff.ceiling_s(failures))
+                self._outbox_pulse.beat("pausing after a failed send", within_s=pause)
+                await self._runtime.sleep(pause)
 
     def _due(self) -> list[_Pending]:
         now = self._runtime.monotonic()
@@ -123,6 +126,7 @@ class Reports:
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
+        self._outbox_pulse.beat("waiting for reports", within_s=_IDLE_S)
         now = self._runtime.monotonic()
         next_due_s = min((pending.due_at - now for pending in self._pending.values()), default=_IDLE_S)
         try:
@@ -135,9 +139,11 @@ class Reports:
     async def _send_batch(self, batch: Sequence[_Pending]) -> bool:
         """Whether the queue and the ledger have answered. What was refused is tried again, less and less often."""
         try:
-            answers = await self._outbound.send([pending.message for pending in batch])
+            self._outbox_pulse.beat(f"sending a batch of {len(batch)}", within_s=_SEND_S)
+            answers = await self._send([pending.message for pending in batch])
             taken = [pending for pending, problem in zip(batch, answers, strict=True) if problem is None]
             if taken:
+                self._outbox_pulse.beat("telling the ledger what was sent", within_s=_LEDGER_S)
                 await self._ledger.sent([pending.message.id for pending in taken])
         except AgentError as error:
             log.warning("reports.not_sent", reports=len(batch), error=error.message)
@@ -154,6 +160,13 @@ class Reports:
             self._outbox_pulse.succeeded()
         return True
 
+    async def _send(self, messages: Sequence[Message]) -> Sequence[str | None]:
+        try:
+            async with asyncio.timeout(_SEND_S):
+                return await self._outbound.send(messages)
+        except TimeoutError as error:
+            raise TransientError(Reason.UNAVAILABLE, f"the reports queue took over {_SEND_S:g} s") from error
+
     def _put_aside(self, pending: _Pending, problem: str) -> None:
         pending.refusals += 1
         delay_s = self._runtime.full_jitter(self._backoff.ceiling_s(pending.refusals))
@@ -162,12 +175,13 @@ class Reports:
 
     async def _sweep_outbox(self) -> None:
         while True:
-            self._sweep_pulse.beat()
+            self._sweep_pulse.beat("looking into the outbox", within_s=2 * _LEDGER_S)
             try:
                 await self._look_into_outbox()
                 self._sweep_pulse.succeeded()
             except AgentError as error:
                 log.warning("outbox.unreadable", error=error.message)
+            self._sweep_pulse.beat("sleeping", within_s=self._config.sweep_interval_s)
             await self._runtime.sleep(self._config.sweep_interval_s)
 
     async def _look_into_outbox(self) -> None:
@@ -192,7 +206,6 @@ class Reports:
 
     async def _send_progress(self) -> None:
         while True:
-            self._progress_pulse.beat()
             newest, self._progress = list(self._progress.values()), {}
             now = self._runtime.now()
             messages = [
@@ -202,15 +215,16 @@ class Reports:
             batches = [
                 messages[start : start + self._config.batch] for start in range(0, len(messages), self._config.batch)
             ]
-            if all([await self._send_advisory(batch, "progress") for batch in batches]):
+            if all([await self._send_advisory(batch, "progress", self._progress_pulse) for batch in batches]):
                 self._progress_pulse.succeeded()
+            self._progress_pulse.beat("sleeping", within_s=self._config.progress_interval_s)
             await self._runtime.sleep(self._config.progress_interval_s)
 
     async def _send_heartbeats(self) -> None:
         number = 0
         while True:
             number += 1
-            self._heartbeat_pulse.beat()
+            self._heartbeat_pulse.beat("counting", within_s=_LEDGER_S)
             try:
                 heartbeat = await self._heartbeat(number)
             except AgentError as error:
@@ -219,14 +233,16 @@ class Reports:
                 message = heartbeat_message(
                     self._identity, heartbeat, new_id=self._runtime.new_id(), now=self._runtime.now()
                 )
-                if await self._send_advisory([message], "heartbeat"):
+                if await self._send_advisory([message], "heartbeat", self._heartbeat_pulse):
                     self._heartbeat_pulse.succeeded()
+            self._heartbeat_pulse.beat("sleeping", within_s=self._config.heartbeat_interval_s)
             await self._runtime.sleep(self._config.heartbeat_interval_s)
 
-    async def _send_advisory(self, messages: Sequence[Message], kind: str) -> bool:
+    async def _send_advisory(self, messages: Sequence[Message], kind: str, pulse: Pulse) -> bool:
         """Whether the queue has taken all of them."""
+        pulse.beat(f"sending a batch of {len(messages)}", within_s=_SEND_S)
         try:
-            answers = await self._outbound.send(messages)
+            answers = await self._send(messages)
         except AgentError as error:
             log.info("advisory.not_sent", kind=kind, messages=len(messages), error=error.message)
             return False

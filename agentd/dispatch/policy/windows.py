@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 # A window opens within a week, or within so many days when it has dates of its own.
@@ -47,30 +47,42 @@ class Window:
         return f"{days} {self.opens:%H:%M} to {self.closes:%H:%M}{dates}"
 
 
-def local_day(now: float, zone: ZoneInfo) -> date:
-    """The day that it is there."""
-    return datetime.fromtimestamp(now, UTC).astimezone(zone).date()
+class Schedule:
+    """The windows of a rule, in a time zone. It remembers the span that was open last: it is asked for every event."""
+
+    def __init__(self, windows: Sequence[Window], zone: ZoneInfo) -> None:
+        self.windows = tuple(windows)
+        self._zone = zone
+        self._open = (0.0, 0.0)
+
+    def opens_at(self, now: float) -> float | None:
+        """`now` while one of the windows is open; else when the next one opens; None when none does any more."""
+        opened, closes = self._open
+        if opened <= now < closes:
+            return now
+        span = self._next(now)
+        if span is None:
+            return None
+        self._open = span
+        return max(now, span[0])
+
+    def _next(self, now: float) -> tuple[float, float] | None:
+        """The span that is open, or the first that will be."""
+        yesterday = datetime.fromtimestamp(now, self._zone).date() - timedelta(days=1)  # its windows may still be open
+        for number in range(_MOST_DAYS_AHEAD):
+            spans = self._spans(yesterday + timedelta(days=number))
+            found = min((span for span in spans if span[1] > now), default=None)
+            if found is not None:
+                return found
+        return None
+
+    def _spans(self, day: date) -> Iterator[tuple[float, float]]:
+        return (span for window in self.windows if (span := window.on(day, self._zone)) is not None)
 
 
 def start_of(day: date, zone: ZoneInfo) -> float:
     """When a day begins, in seconds since the epoch."""
     return _instant(day, time.min, zone)
-
-
-def opens_at(windows: Sequence[Window], zone: ZoneInfo, now: float) -> float | None:
-    """`now` while one of the windows is open; else when the next one opens; None when none does any more."""
-    first = local_day(now, zone) - timedelta(days=1)  # yesterday's may still be open
-    for number in range(_MOST_DAYS_AHEAD):
-        spans = _spans(windows, zone, first + timedelta(days=number))
-        opening = min((max(now, opens) for opens, closes in spans if closes > now), default=None)
-        # A later day opens later, but for yesterday's window, which may be open while today's has still to come.
-        if opening is not None:
-            return opening
-    return None
-
-
-def _spans(windows: Sequence[Window], zone: ZoneInfo, day: date) -> Iterator[tuple[float, float]]:
-    return (span for window in windows if (span := window.on(day, zone)) is not None)
 
 
 def _instant(day: date, at: time, zone: ZoneInfo) -> float:

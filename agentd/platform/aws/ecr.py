@@ -151,6 +151,7 @@ class EcrRegistry(ImageRegistry):
             repository_object(name),
             lambda: self._writes.delete_repository(repositoryName=name, force=force),
             fence,
+            destroys=True,
             refusals=NO_REPOSITORY,
         )
         await self._fenced.settled(
@@ -173,6 +174,7 @@ class EcrRegistry(ImageRegistry):
             # By digest: by tag, ECR would only take the tag off an image that has several.
             lambda: self._writes.batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": image.digest}]),
             fence,
+            destroys=True,
             refusals=NO_REPOSITORY,
         )
         if answer is not None:

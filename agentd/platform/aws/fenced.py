@@ -30,10 +30,11 @@ class FencedWrites:
         fence: Fence,
         *,
         stamp: bool = False,
+        destroys: bool = False,
         refusals: Collection[str] = (),
     ) -> T | None:
         """One mutating call; None when the provider refuses with one of these codes. The client must not retry."""
-        allowed_s = await fence.before_write(obj, stamp=stamp)
+        allowed_s = await fence.before_write(obj, stamp=stamp, destroys=destroys)
         timeout_s = min(allowed_s, self._timeout_s)
         return await self._calls.call_unless(operation, obj, request(), timeout_s=timeout_s, refusals=refusals)
 

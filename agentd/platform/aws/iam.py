@@ -83,17 +83,23 @@ class IamIdentities(Identities):
                 Reason.IN_USE,
                 f"{obj} is in instance profiles that are not the agent's own: {', '.join(sorted(profiles))}",
             )
-        await self._detach(role.name, await self._reads.attached(role.name), fence)
+        await self._detach(role.name, await self._reads.attached(role.name), fence, destroys=True)
         for policy in await self._reads.inline(role.name):
             await self._fenced.write(
                 "DeleteRolePolicy",
                 obj,
                 partial(self._writes.delete_role_policy, RoleName=role.name, PolicyName=policy),
                 fence,
+                destroys=True,
                 refusals=NO_ENTITY,
             )
         await self._fenced.write(
-            "DeleteRole", obj, lambda: self._writes.delete_role(RoleName=role.name), fence, refusals=NO_ENTITY
+            "DeleteRole",
+            obj,
+            lambda: self._writes.delete_role(RoleName=role.name),
+            fence,
+            destroys=True,
+            refusals=NO_ENTITY,
         )
         await self._fenced.settled(obj, lambda: self._reads.role(role.name), lambda seen: seen is None)
 
@@ -163,13 +169,14 @@ class IamIdentities(Identities):
             )
         await self._fenced.settled(obj, lambda: self._reads.attached(wanted.name), lambda seen: seen == wanted.policies)
 
-    async def _detach(self, name: str, arns: frozenset[str], fence: Fence) -> None:
+    async def _detach(self, name: str, arns: frozenset[str], fence: Fence, *, destroys: bool = False) -> None:
         for arn in sorted(arns):
             await self._fenced.write(
                 "DetachRolePolicy",
                 role_object(name),
                 partial(self._writes.detach_role_policy, RoleName=name, PolicyArn=arn),
                 fence,
+                destroys=destroys,
                 refusals=NO_ENTITY,
             )
 

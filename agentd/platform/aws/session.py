@@ -59,6 +59,10 @@ class AwsSession:
         """A client for EKS, for reads."""
         return await self._client("eks", retries=True)
 
+    async def secrets(self) -> Any:  # noqa: ANN401 - the SDK's types for Secrets Manager are not installed
+        """A client for Secrets Manager, for reads."""
+        return await self._client("secretsmanager", retries=True)
+
     async def sts(self) -> "STSClient":
         """A client for STS of its own, for the caller to set up."""
         client: STSClient = await self._client("sts", retries=True)
@@ -72,7 +76,9 @@ class AwsSession:
             raise to_error(classify(error), service="aws", operation="credentials", obj="this machine") from error
         return found
 
-    async def _client(self, service: Literal["ecr", "eks", "iam", "s3", "sts"], *, retries: bool) -> Any:  # noqa: ANN401 - typed by the callers
+    async def _client(
+        self, service: Literal["ecr", "eks", "iam", "s3", "secretsmanager", "sts"], *, retries: bool
+    ) -> Any:  # noqa: ANN401 - typed by the callers
         config = AioConfig(
             connect_timeout=_CONNECT_S,
             read_timeout=_READ_S,

@@ -86,7 +86,13 @@ class Calls:
         return _accepted(answer, accept)
 
     async def write(
-        self, request: Request, *, fence: Fence, stamp: bool = False, accept: Collection[CallCode]
+        self,
+        request: Request,
+        *,
+        fence: Fence,
+        stamp: bool = False,
+        destroys: bool = False,
+        accept: Collection[CallCode],
     ) -> Json | Failure:
         """The answer of one mutating call, fenced and never repeated here.
 
@@ -95,7 +101,7 @@ class Calls:
         """
 
         async def permit() -> float:
-            allowed_s = await fence.before_write(request.obj, stamp=stamp)
+            allowed_s = await fence.before_write(request.obj, stamp=stamp, destroys=destroys)
             return min(self._timeout_s, allowed_s)
 
         return _accepted(await self._call(request, permit), accept)

@@ -16,6 +16,8 @@ SCALE_MANAGER = f"{FIELD_MANAGER}-scale"
 
 _STRICT = (("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"))
 _DRY = (("dryRun", "All"),)
+# A lock that was broken is made anew: its delete takes nothing away.
+_MADE_ANEW = frozenset({"Lease"})
 UNKNOWN_EFFECT = CallCode.UNAVAILABLE
 MOVED = (CallCode.CONFLICT, CallCode.NOT_FOUND)
 """The object is not the one that was read any more: read it again."""
@@ -96,7 +98,10 @@ class Object:
             "preconditions": _identity(live),
         }
         return await self.calls.write(
-            self._request("delete", "DELETE", body=body), fence=fence, accept=(*MOVED, UNKNOWN_EFFECT)
+            self._request("delete", "DELETE", body=body),
+            fence=fence,
+            destroys=self.ref.kind.name not in _MADE_ANEW,
+            accept=(*MOVED, UNKNOWN_EFFECT),
         )
 
     async def _merge(

@@ -22,7 +22,8 @@ from agentd.core import (
     handler,
 )
 from agentd.events import ProjectCreate
-from tests.unit.dispatch.events import create, delivery, key, uuid, when
+from agentd.events.environments import EnvironmentHibernate
+from tests.unit.dispatch.events import create, delivery, event, key, uuid, when
 from tests.unit.dispatch.world import World
 from tests.virtual_time import START, about
 
@@ -47,9 +48,14 @@ DENIED = PermanentError(Reason.ACCESS_DENIED, "no right to do it")
 ABSENT = TransientError(Reason.UNAVAILABLE, "no answer")
 
 
-def redriven(text: str, epoch: int, message_id: str = "m-2") -> Delivery:
+def redriven(text: str, epoch: int, message_id: str = "m-2", sent_at: float | None = None) -> Delivery:
     """A message that comes back from the dead-letter queue, where the epoch had brought it."""
-    return delivery(text, message_id=message_id, dead_letter_epoch=epoch)
+    return delivery(text, message_id=message_id, dead_letter_epoch=epoch, sent_at=sent_at)
+
+
+async def never_run(_ctx: Context, data: EnvironmentHibernate) -> None:
+    """A handler that no event gets to."""
+    raise AssertionError(data)
 
 
 async def test_a_redriven_event_has_a_new_epoch_with_fresh_attempts(world: World) -> None:
@@ -146,6 +152,21 @@ async def test_a_redriven_event_does_not_wait_for_ever(world: World) -> None:
     assert 93_600 < replica.runtime.monotonic() <= 97_200
 
 
+async def test_a_redriven_event_that_is_never_claimed_does_not_wait_for_ever_either(world: World) -> None:
+    """What creates its subject never comes: it never gets as far as an attempt."""
+    hibernate = handler(EnvironmentHibernate, steps=(), timeout_s=60)(never_run)
+    replica = await world.replica(hibernate, default_expiry_s=7200, defer_max_s=3600)
+    text = event(EnvironmentHibernate, 1, {"environment_id": uuid(1), "environment_name": "alpha"})
+    given = await replica.to_the_end(delivery(text))
+    assert isinstance(given[-1], DeadLetter)
+    again_at = replica.runtime.now()
+    given = await replica.to_the_end(redriven(text, epoch=1, sent_at=again_at))
+    assert isinstance(given[-1], DeadLetter)
+    assert (given[-1].epoch, given[-1].reason) == (2, Reason.DEFERRED_TOO_LONG)
+    assert len(given) < 30, "looked at less and less often"
+    assert again_at + 3600 < replica.runtime.now() <= again_at + 7200
+
+
 # -- swept -------------------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +195,15 @@ async def test_what_is_finished_is_swept_by_its_disposition_with_its_report_agai
     await replica.handle(delivery(create(1)))
     assert await replica.dispatcher.sweep(delivery(create(1), message_id="m-2")) == Delete()
     assert replica.outlet.reports[0] == replica.outlet.reports[1], "as for every other delivery of a finished event"
+
+
+async def test_a_redriven_event_that_the_queue_gave_up_ends_in_its_next_epoch(world: World) -> None:
+    replica = await world.replica(Fickle(DENIED).handler)
+    first = await replica.handle(delivery(create(1)))
+    assert isinstance(first, DeadLetter)
+    given = await replica.dispatcher.sweep(redriven(create(1), epoch=1))
+    assert isinstance(given, DeadLetter)
+    assert (given.epoch, given.reason) == (2, Reason.RECEIVE_LIMIT)
 
 
 async def test_what_was_never_an_event_is_swept_as_malformed(world: World) -> None:

@@ -9,6 +9,7 @@ from agentd.core import (
     DeadLetter,
     Defer,
     Delete,
+    Hold,
     Outcome,
     OutcomeKind,
     Phase,
@@ -241,6 +242,10 @@ async def test_an_event_seen_before_its_expiry_is_carried_out_after_it(world: Wo
     assert replica.outlet.reports[0].attempts == 2
 
 
+AT_WORK = {"waits_for": None, "behind": None}
+BEHIND = {"waits_for": Hold.LANE, "behind": uuid(1)}
+
+
 async def test_status_tells_what_waits_and_what_runs(world: World) -> None:
     replica = await world.replica(create_project)
     assert replica.dispatcher.status() == []
@@ -250,8 +255,8 @@ async def test_status_tells_what_waits_and_what_runs(world: World) -> None:
     shared = {"type": "conveyor.project.create.v1", "subject": f"project/{uuid(1)}"}
     found = sorted(replica.dispatcher.status(), key=lambda work: str(work["event_id"]))
     assert found == [
-        {**shared, "event_id": uuid(1), "generation": 1, "running_s": 2.0, "step": "write"},
-        {**shared, "event_id": uuid(2), "generation": 2, "running_s": None, "step": None},
+        {**shared, "event_id": uuid(1), "generation": 1, "running_s": 2.0, "step": "write", **AT_WORK},
+        {**shared, "event_id": uuid(2), "generation": 2, "running_s": None, "step": None, **BEHIND},
     ]
     assert replica.count("events_waiting", why="lane") == 1
     assert list(await asyncio.gather(first, second)) == [Delete(), Delete()]

@@ -21,6 +21,7 @@ from agentd.core import (
     Runtime,
 )
 from agentd.dispatch import Deps, DispatchConfig, Dispatcher, Outlet, Ports
+from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
 from agentd.dispatch.registry import index
 from agentd.events import Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, LedgerConfig, Record
@@ -158,6 +159,8 @@ class World:
         artifacts: ArtifactStore | None = None,
         ports: Mapping[type, object] | None = None,
         verify: Verify = accept_unsigned,
+        judge: Judge = let_in,
+        spend: Spend = spend_freely,
         store: type[SqliteLedger] = SqliteLedger,
         busy_timeout_s: float = 5.0,
         **config: float,
@@ -185,6 +188,8 @@ class World:
             metrics=metrics,
             tracing=Tracing(TelemetryConfig(), version="1", replica=name),
             verify=verify,
+            judge=judge,
+            spend=spend,
         )
         dispatcher = Dispatcher(deps, health)
         replica = Replica(dispatcher, ledger, recorder, runtime, clock, metrics, health, self.group)

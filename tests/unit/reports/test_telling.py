@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from agentd.core import Context, PermanentError, Reason, handler
 from agentd.events import Event, ProjectCreate, ReportType, decode, report_id
 from agentd.events.schema import json_schemas
-from agentd.ledger import Claim, Claimed
+from agentd.ledger import Claim, Claimed, Record, RecordState
 from agentd.reports import Message, Reports
 from tests.unit.dispatch.events import AUDIENCE, TRACEPARENT, create, delivery, key, project, uuid, when
 from tests.unit.dispatch.world import World
 from tests.unit.reports.outbox import Room
-from tests.virtual_time import about
+from tests.virtual_time import START, about
 
 CREATED = "conveyor.report.project.create.v1"
 Json = dict[str, Any]  # a CloudEvent, as the control plane reads it
@@ -179,7 +179,21 @@ async def test_progress_is_the_newest_of_each_event_and_its_order_grows(room: Ro
 def tell(reports: Reports, event: Event, order: int) -> None:
     """One progress report."""
     claim = Claim(event.key, 1, event.subject, 1, "a")
-    claimed = Claimed(claim, attempt=1, changed=False, journal={}, sequence=1, generation=1, desired={})
+    record = Record(
+        key=event.key,
+        event_id=event.envelope.id,
+        digest=event.digest,
+        type=event.envelope.type,
+        subject=event.envelope.subject,
+        generation=event.envelope.generation,
+        event=event.text,
+        state=RecordState.OPEN,
+        epoch=1,
+        attempts=1,
+        changed=False,
+        admitted_at=START,
+    )
+    claimed = Claimed(claim, record, attempt=1, changed=False, journal={}, sequence=1, generation=1, desired={})
     reports.progress(event, claimed, order=order, step="first", number=1, of=1, message="")
 
 
