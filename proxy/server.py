@@ -9,7 +9,7 @@ from grpclib.health.service import OVERALL
 from grpclib.health.service import Health as HealthService
 from grpclib.reflection.service import ServerReflection
 
-from agentd.core import Operations, PermanentError, Reason, Runtime
+from agentd.core import AuditLog, NoAudit, Operations, PermanentError, Reason, Runtime
 from agentd.platform import ClusterReader
 from agentd.telemetry import Health, Metrics, get_logger
 from proxy.calls import Calls
@@ -27,9 +27,9 @@ COMPONENT = "proxy"
 """Its name in readiness, and its loop's in liveness."""
 
 _LOOK_S = 5.0
-_LATE_AFTER_S = 60.0
 _FLUSH_S = 2.0  # for the last words on every connection
 _HANDSHAKE_S = 10.0  # a peer that does not get further holds a socket alone
+_NO_AUDIT = NoAudit()
 
 
 class Proxy:
@@ -48,12 +48,13 @@ class Proxy:
         runtime: Runtime,
         metrics: Metrics,
         health: Health,
+        audit: AuditLog = _NO_AUDIT,
     ) -> None:
         self._config = config
         self._runtime = runtime
         self._health = health
         self._serving = ServiceStatus()
-        self._calls = Calls(routes(self._services(operations, cluster, owner_id)), config, runtime, metrics)
+        self._calls = Calls(routes(self._services(operations, cluster, owner_id)), config, runtime, metrics, audit)
         self._connections = Connections(self._calls, config)
         self._listener: asyncio.Server | None = None
         self._port: int | None = None
@@ -83,7 +84,7 @@ class Proxy:
 
         RuntimeError when nothing listens any more although it should.
         """
-        pulse = self._health.pulse(COMPONENT, late_after_s=_LATE_AFTER_S)
+        pulse = self._health.pulse(COMPONENT)
         try:
             while True:
                 if self._listener is not None and not self._listener.is_serving():
@@ -91,6 +92,7 @@ class Proxy:
                 if self._tls is not None:
                     self._tls.refresh()
                 pulse.succeeded()
+                pulse.beat("sleeping", within_s=_LOOK_S)
                 await self._runtime.sleep(_LOOK_S)
         finally:
             self._health.stopped(pulse)

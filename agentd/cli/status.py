@@ -49,6 +49,9 @@ def show(document: Json) -> None:
         click.echo(f"{name:15} {document.get(name)}")
     held = ", ".join(f"{number} {phase}" for phase, number in document.get("held", {}).items())
     click.echo(f"{'held':15} {held}")
+    for state, work in document.get("oldest_work", {}).items():
+        if work is not None:
+            click.echo(f"{f'oldest {state}':15} {', '.join(f'{name} {value}' for name, value in work.items())}")
     ledger = ", ".join(f"{number} {kind}" for kind, number in document.get("ledger", {}).items())
     click.echo(f"{'ledger':15} {ledger}")
     print_table(
@@ -59,9 +62,9 @@ def show(document: Json) -> None:
         ],
     )
     print_table(
-        ("loop", "progress age s", "success age s", "late"),
+        ("loop", "progress age s", "success age s", "late", "doing"),
         [
-            (loop["loop"], loop["progress_age_s"], loop["success_age_s"], loop["late"])
+            (loop["loop"], loop["progress_age_s"], loop["success_age_s"], loop["late"], loop["doing"])
             for loop in document.get("loops", [])
         ],
     )

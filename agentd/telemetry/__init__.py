@@ -1,8 +1,7 @@
 """Structured logs, metrics, traces, health and the HTTP endpoint."""
 
 from agentd.telemetry.config import TelemetryConfig
-from agentd.telemetry.health import Health, Pulse
-from agentd.telemetry.lag import watch_lag
+from agentd.telemetry.health import Checkup, Health, Pulse
 from agentd.telemetry.logs import bind_call, bind_event, configure_logs, get_logger
 from agentd.telemetry.metrics import Metrics
 from agentd.telemetry.redact import names_secret, redact_text, redact_value
@@ -10,6 +9,7 @@ from agentd.telemetry.reference import metrics_reference
 from agentd.telemetry.tracing import Tracing, TracingUnavailable, current_traceparent
 
 __all__ = [
+    "Checkup",
     "Health",
     "Metrics",
     "Pulse",
@@ -25,5 +25,4 @@ __all__ = [
     "names_secret",
     "redact_text",
     "redact_value",
-    "watch_lag",
 ]

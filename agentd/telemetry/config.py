@@ -15,7 +15,7 @@ class TelemetryConfig(Config):
     http_port: int = Field(default=9464, ge=0, le=65535)
     """Port of the same; 0 takes a free one. That of OpenTelemetry's Prometheus exporter, as 9090 is Prometheus's own."""
     status_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """Seconds that /status may take; below the ten seconds after which Prometheus and most probes give up."""
+    """Seconds that /status and /readyz may take; below the ten seconds after which Prometheus and most probes give up."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level of the agent's own lines."""
     library_log_level: Literal["debug", "info", "warning", "error"] = "warning"
@@ -26,8 +26,8 @@ class TelemetryConfig(Config):
     """Seconds between two looks at how late the event loop is."""
     lag_warn_s: float = Field(default=0.5, gt=0, le=60)
     """Seconds of lateness that are logged: something has held the loop up for as long."""
-    lag_late_after_s: float = Field(default=30.0, gt=0, le=3600)
-    """Seconds without a look after which liveness fails."""
+    lag_late_after_s: float = Field(default=10.0, gt=0, le=3600)
+    """Seconds without an answer of the event loop after which liveness fails, and names what blocks it."""
     otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/\S*)?$")
     """OTLP/HTTP collector for traces, for example http://collector:4318; none, no traces. Needs the otel extra."""
     otlp_timeout_s: float = Field(default=5.0, gt=0, le=60)

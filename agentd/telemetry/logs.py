@@ -8,15 +8,15 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from sys import exc_info as current_exception
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TextIO, cast
 from weakref import WeakSet
 
 import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from agentd.telemetry.config import TelemetryConfig
@@ -30,7 +30,10 @@ _FIRST_KEYS = ("time", "level", "event", "room")
 # Control characters drive terminals; only a line break and a tab are text.
 _CONTROLS = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _LOGGERS: WeakSet[FilteringBoundLogger] = WeakSet()
+# What every line of the current task carries. One variable for all keys: it is set for every event.
+_bound: ContextVar[Mapping[str, object]] = ContextVar("log keys", default=MappingProxyType({}))
 
 
 def get_logger(room: str) -> FilteringBoundLogger:
@@ -49,7 +52,7 @@ def configure_logs(config: TelemetryConfig, stream: TextIO) -> None:
     lines = _Lines(stream)
     ending: list[Processor] = _console(colors=stream.isatty()) if console else [_json]
     structlog.configure(
-        processors=[merge_contextvars, *_stamps(), _exception, _redact, *ending],
+        processors=[_merge_bound, *_stamps(), _exception, _redact, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.log_level]),
         logger_factory=lambda *_names: lines,
         cache_logger_on_first_use=True,
@@ -63,7 +66,20 @@ def configure_logs(config: TelemetryConfig, stream: TextIO) -> None:
 _log = get_logger("telemetry")
 
 
-@contextmanager
+class _Bound(AbstractContextManager[None]):
+    """Every line within carries these keys too; None leaves a key as it is."""
+
+    def __init__(self, keys: Mapping[str, str | int | None]) -> None:
+        self._keys = keys
+
+    def __enter__(self) -> None:
+        own = {key: value for key, value in self._keys.items() if value is not None}
+        self._token = _bound.set({**_bound.get(), **own})
+
+    def __exit__(self, *_error: object) -> None:
+        _bound.reset(self._token)
+
+
 def bind_event(
     *,
     event_id: str | None = None,
@@ -72,26 +88,23 @@ def bind_event(
     traceparent: str | None = None,
     epoch: int | None = None,
     attempt: int | None = None,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Every line within carries these keys, and of `traceparent` the trace's id as `trace_id`; None leaves a key as it is."""
-    keys = {
-        "event_id": event_id,
-        "subject": subject,
-        "type": type,
-        "trace_id": trace_id(traceparent),
-        "epoch": epoch,
-        "attempt": attempt,
-    }
-    with bound_contextvars(**{key: value for key, value in keys.items() if value is not None}):
-        yield
+    return _Bound(
+        {
+            "event_id": event_id,
+            "subject": subject,
+            "type": type,
+            "trace_id": trace_id(traceparent),
+            "epoch": epoch,
+            "attempt": attempt,
+        }
+    )
 
 
-@contextmanager
-def bind_call(*, request_id: str, traceparent: str | None = None) -> Iterator[None]:
+def bind_call(*, request_id: str, traceparent: str | None = None) -> AbstractContextManager[None]:
     """Every line within carries the id of the request, and the trace's id as `trace_id` if there is one."""
-    keys = {"request_id": request_id, "trace_id": trace_id(traceparent)}
-    with bound_contextvars(**{key: value for key, value in keys.items() if value is not None}):
-        yield
+    return _Bound({"request_id": request_id, "trace_id": trace_id(traceparent)})
 
 
 class _Lines:
@@ -132,7 +145,7 @@ class _StandardHandler(logging.Handler):
 
 def _route_standard_library(config: TelemetryConfig, lines: _Lines, ending: list[Processor]) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[merge_contextvars, structlog.stdlib.ExtraAdder(), *_stamps(), _logger_name],
+        foreign_pre_chain=[_merge_bound, structlog.stdlib.ExtraAdder(), *_stamps(), _logger_name],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _exception, _redact, *ending],
         use_get_message=True,
     )
@@ -146,6 +159,10 @@ def _route_standard_library(config: TelemetryConfig, lines: _Lines, ending: list
 
 def _stamps() -> list[Processor]:
     return [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")]
+
+
+def _merge_bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**_bound.get(), **event}
 
 
 def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -176,8 +193,9 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMa
     """Known keys first; every value plain, bounded and without secrets."""
     ordered = {key: event.pop(key) for key in _FIRST_KEYS if key in event}
     ordered["event"] = redact_text(str(ordered.get("event", "")))
-    for key, value in event.items():
-        ordered[key] = _redact_traceback(value) if key == "exception" else redact_value(key, value)
+    if "exception" in event:
+        ordered["exception"] = _redact_traceback(event.pop("exception"))
+    ordered.update([(key, redact_value(key, value)) for key, value in event.items()])
     return ordered
 
 
@@ -194,7 +212,7 @@ def _redact_traceback(value: object) -> str:
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return json.dumps(event, separators=(",", ":"))
+    return _ENCODE(event)
 
 
 def _console(*, colors: bool) -> list[Processor]:

@@ -3,12 +3,50 @@
 `docs/metrics.md` lists them; a test fails when the two differ.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Any, Self
+
+import prometheus_client
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _LONG_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 _ATTEMPTS = (1, 2, 3, 4, 5, 8, 13)
+
+
+class _Remembering(MetricWrapperBase):
+    """Remembers its children by the labels as given: the library checks, converts and locks at each look-up."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's own
+        super().__init__(*arguments, **options)
+        self._known: dict[tuple[object, ...], Self] = {}
+
+    def labels(self, *values: Any, **named: Any) -> Self:  # noqa: ANN401 - the library's own
+        key = (*values, *named.items())
+        child = self._known.get(key)
+        if child is None:
+            child = self._known[key] = super().labels(*values, **named)
+        return child
+
+    def remove(self, *values: Any) -> None:  # noqa: ANN401 - the library's own
+        self._known.clear()
+        super().remove(*values)
+
+    def clear(self) -> None:
+        self._known.clear()
+        super().clear()
+
+
+class Counter(_Remembering, prometheus_client.Counter):
+    """A number that grows."""
+
+
+class Gauge(_Remembering, prometheus_client.Gauge):
+    """A number that goes up and down."""
+
+
+class Histogram(_Remembering, prometheus_client.Histogram):
+    """How values are distributed."""
 
 
 class Metrics:
@@ -42,6 +80,9 @@ class Metrics:
         self.queue_oldest_received_age = self._gauge(
             "queue_oldest_received_age_seconds", "Age, since it was sent, of the oldest message held.", "queue"
         )
+        self.oldest_work_age = self._gauge(
+            "oldest_work_age_seconds", "Age of the oldest message held, and of the oldest attempt that runs.", "state"
+        )
         self.lease_extensions = self._counter("lease_extensions", "Extensions of message visibility.", "result")
         self.acks = self._counter("acks", "Dispositions carried out.", "disposition", "result")
         self.receives = self._counter("receives", "Receive calls.", "queue", "result")
@@ -56,6 +97,14 @@ class Metrics:
         self.ledger_records = self._gauge("ledger_records", "Rows of the ledger, by kind.", "kind")
         self.reports_sent = self._counter("reports_sent", "Reports that the reports queue has taken.", "kind")
         self.outbox_size = self._gauge("outbox_size", "Reports that wait to be sent.")
+        self.policy_decisions = self._counter(
+            "policy_decisions", "What the customer's policy said of events that were to begin.", "decision"
+        )
+        self.budget_left = self._gauge("budget_left", "Destructive steps that may be done before somebody has to look.")
+        self.budget_stopped = self._gauge("budget_stopped", "1 while destructive steps wait for a release.")
+        self.document_broken = self._gauge(
+            "document_broken", "1 while what a document says now cannot be used, and the last good one is.", "document"
+        )
         self.intake_paused = self._gauge("intake_paused", "1 while nothing is received.", "why")
         self.platform_call_duration = self._histogram(
             "platform_call_duration_seconds", "Calls to the cloud.", _SECONDS, "port", "operation", "code"
@@ -69,7 +118,18 @@ class Metrics:
             "method",
         )
         self.proxy_streams = self._gauge("proxy_streams", "Streams of the proxy that are open.", "service", "method")
-        self.loop_lag = self._gauge("loop_lag_seconds", "How late the event loop was in the last check.")
+        self.audit_entries = self._counter("audit_entries", "Entries of the audit log.", "kind")
+        self.audit_flush_duration = self._histogram(
+            "audit_flush_duration_seconds", "One write of the audit log's entries, durable.", _SECONDS
+        )
+        self.audit_uploads = self._counter(
+            "audit_uploads", "Closed files of the audit log sent to the store.", "result"
+        )
+        self.audit_upload_age = self._gauge(
+            "audit_upload_age_seconds",
+            "Age of the oldest closed file of the audit log that has no copy; 0 when all have.",
+        )
+        self.loop_lag = self._gauge("loop_lag_seconds", "How long the event loop took to answer the last check.")
         self.progress_age = self._gauge("progress_age_seconds", "Since the loop last iterated.", "loop")
         self.success_age = self._gauge(
             "success_age_seconds", "Since the loop last did its work without an error.", "loop"

@@ -6,7 +6,7 @@ from typing import Any
 
 from grpclib.server import Stream
 
-from agentd.core import DeadLetterAccount, EventAccount, Operations
+from agentd.core import DeadLetterAccount, EventAccount, Operations, Presence, SubjectAccount
 from proxy.generated.v1 import agent_pb2 as pb
 from proxy.generated.v1.agent_grpc import AgentBase
 from proxy.messages import duration, request_of, timestamp
@@ -63,10 +63,16 @@ class AgentService(AgentBase):
         check = Check()
         check.length("name", request.name, least=1, most=_MOST_NAME)
         check.done()
-        accounts = await self._operations.explain(request.name)
+        found = await self._operations.explain(request.name)
         await stream.send_message(
             pb.ExplainResponse(
-                events=[_event(account) for account in accounts[:_MOST_EVENTS]], incomplete=len(accounts) > _MOST_EVENTS
+                events=[_event(account) for account in found.events[:_MOST_EVENTS]],
+                incomplete=len(found.events) > _MOST_EVENTS,
+                subjects=map(_subject, found.subjects),
+                notices=[
+                    pb.Notice(hold=notice.hold, message=notice.message, unblock=notice.unblock)
+                    for notice in found.notices
+                ],
             )
         )
 
@@ -126,6 +132,25 @@ def _status(document: Mapping[str, Json]) -> pb.GetStatusResponse:
         loops=[_loop(loop) for loop in document["loops"]],
         ledger=_ledger(document["ledger"]) if document["ledger"] else None,
         ailments=document["ailments"],
+        oldest_held=_held(document["oldest_work"]["held"]),
+        oldest_running=_running(document["oldest_work"]["running"]),
+    )
+
+
+def _held(held: Json) -> pb.HeldMessage | None:
+    if held is None:
+        return None
+    return pb.HeldMessage(message_id=held["message_id"], phase=held["phase"], held=duration(held["held_s"]))
+
+
+def _running(running: Json) -> pb.WorkItem | None:
+    if running is None:
+        return None
+    return pb.WorkItem(
+        event_id=running["event_id"],
+        type=running["type"],
+        running=duration(running["running_s"]),
+        step=running["step"] or "",
     )
 
 
@@ -146,6 +171,7 @@ def _loop(loop: Json) -> pb.Loop:
         progress_age=duration(loop["progress_age_s"]),
         success_age=duration(loop["success_age_s"]),
         late=loop["late"],
+        doing=loop["doing"],
     )
 
 
@@ -187,6 +213,34 @@ def _event(account: EventAccount) -> pb.EventAccount:
             pb.Happening(time=timestamp(one.at), epoch=one.epoch, what=one.what, detail=one.detail)
             for one in account.happenings
         ],
+        hold=account.hold or "",
+        unblock=account.unblock,
+        here=None if account.here is None else _presence(account.here),
+    )
+
+
+def _presence(here: Presence) -> pb.Presence:
+    return pb.Presence(
+        replica=here.replica,
+        running=duration(here.running_s),
+        step=here.step or "",
+        hold=here.hold or "",
+        behind=here.behind or "",
+    )
+
+
+def _subject(account: SubjectAccount) -> pb.SubjectAccount:
+    return pb.SubjectAccount(
+        subject=account.subject,
+        facets=[
+            pb.Facet(name=name, generation=generation, desired=name in account.desired)
+            for name, generation in account.facets.items()
+        ],
+        names=[pb.ReservedName(kind=kind, name=name) for kind, name in account.names],
+        tombstone=account.tombstone,
+        held_by_key=account.held_by_key or "",
+        held_by_replica=account.held_by_replica or "",
+        held_until=timestamp(account.held_until),
     )
 
 

@@ -14,10 +14,10 @@ from uuid import NAMESPACE_URL, uuid5
 from aiobotocore.session import AioSession
 
 from agentd.bus import DeadLetters, QueueDepth
-from agentd.bus.sqs import SqsQueue
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.demo import Teller
 from agentd.cli.stack import DaemonProcess, Stack, open_queues, start_stack
+from agentd.cli.stack_queues import QueueChoice
 from agentd.cli.story import Stage, story
 from agentd.core import system_runtime
 from agentd.ledger import LedgerConfig
@@ -33,6 +33,7 @@ SHORT = {
     "AGENTD_BUS__VISIBILITY_S": "3",
     "AGENTD_BUS__LEASE_TICK_S": "0.2",
     "AGENTD_DISPATCH__LEASE_S": "1.5",
+    "AGENTD_DISPATCH__CLOCK_SKEW_S": "0.2",  # one machine, one clock
     "AGENTD_DISPATCH__DEFER_MIN_S": "0.2",
     "AGENTD_REPORTS__LEFT_BEHIND_S": "1",
     "AGENTD_REPORTS__SWEEP_INTERVAL_S": "0.5",
@@ -92,10 +93,12 @@ async def supervised(daemons: Supervised) -> AsyncIterator[None]:
         keeping.cancel()
 
 
-async def tell(folder: Path, *environments: Mapping[str, str]) -> tuple[World, list[int]]:
+async def tell(
+    folder: Path, *environments: Mapping[str, str], queues: QueueChoice = QueueChoice.SQS
+) -> tuple[World, list[int]]:
     """Tell the whole story on a stack of its own; what came of it, and the exit codes of daemons that died."""
     runtime = system_runtime()
-    async with start_stack(folder, visibility_s=3) as stack:
+    async with start_stack(folder, visibility_s=3, queues=queues) as stack:
         daemons = Supervised(stack, environments)
         async with control_plane(stack, runtime) as plane:
             async with supervised(daemons):
@@ -152,8 +155,8 @@ async def current_letters(stack: Stack, ledger: SqliteLedger) -> frozenset[str |
 
     await eventually(all_shown, within_s=45)
     runtime = system_runtime()
-    commands = SqsQueue(stack.commands_url, name="commands", aws=stack.aws, runtime=runtime)
-    letters = SqsQueue(stack.dead_letters_url, name="dead-letters", aws=stack.aws, runtime=runtime)
+    commands = stack.queue(stack.commands_url, "commands", runtime)
+    letters = stack.queue(stack.dead_letters_url, "dead-letters", runtime)
     async with open_queues(commands, letters):
         entries = await DeadLetters(letters, commands, runtime).list(100)
     records = [(entry, await ledger.lookup(entry.key or "")) for entry in entries]
@@ -174,7 +177,7 @@ async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 
 
 async def depth(stack: Stack, url: str) -> QueueDepth:
     """What a queue of the stack holds."""
-    queue = SqsQueue(url, name="looked-at", aws=stack.aws, runtime=system_runtime())
+    queue = stack.queue(url, "looked-at", system_runtime())
     async with open_queues(queue):
         return await queue.depth()
 

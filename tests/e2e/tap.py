@@ -37,10 +37,11 @@ class Seen:
 
 @dataclass(slots=True)
 class Tap:
-    """Listens on `url` and passes everything on."""
+    """Listens on `url` and passes everything on, but for the operations in `swallowed`: their calls are never answered."""
 
     url: str
     calls: list[Seen] = field(default_factory=list)
+    swallowed: set[str] = field(default_factory=set)
 
     def of(self, operation: str, *, containing: str = "") -> list[Seen]:
         """The calls of an operation, in the order in which they came."""
@@ -82,6 +83,8 @@ async def _pass_on(request: web.Request, tapped: Tap, client: aiohttp.ClientSess
     call = identify(request.method, unquote(path), query, headers, body)
     seen = Seen(call.service, call.operation, f"{request.raw_path}\n{body.decode(errors='replace')}", time.time())
     tapped.calls.append(seen)
+    if seen.operation in tapped.swallowed:
+        await asyncio.Event().wait()
     sent = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
     try:
         # The cloud finishes a call whose caller has gone, so the tap waits for it as well.

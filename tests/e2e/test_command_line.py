@@ -130,14 +130,20 @@ async def test_explain_by_event_by_subject_and_unknown(site: Site) -> None:
     ran = await site.run("explain", event_id)
     assert "succeeded after 1 attempt with changes" in ran.out
     assert "wrote to: ecr:repository/conveyor/data-plane/project/explained" in ran.out
-    (explanation,) = await site.json("explain", event_id)
+    (explanation,) = (await site.json("explain", event_id))["events"]
     assert [change["what"] for change in explanation["transitions"]] == ["admitted", "claimed", "finished"]
     of_subject = await site.json("explain", subject)
-    assert {one["record"]["generation"]: one["record"]["outcome"]["kind"] for one in of_subject} == {
+    assert {one["record"]["generation"]: one["record"]["outcome"]["kind"] for one in of_subject["events"]} == {
         1: "succeeded",
         2: "superseded",
         3: "succeeded",
     }
+    (found,) = of_subject["subjects"]
+    assert (found["facets"], found["names"]) == ({"config": 3, "spec": 3}, [["project", "explained"]])
+    ran = await site.run("explain", subject)
+    assert f"{subject}  nobody works on it" in ran.out
+    assert "names: project explained" in ran.out
+    assert "superseded (newer_generation)" in ran.out
     ran = await site.run("explain", uuid_of("nothing"), code=1)
     assert ran.err.startswith("Error: ")
     assert "knows no such event" in ran.err

@@ -1,9 +1,7 @@
 """The adapter: each operation of the protocol, on the writing or on the reading connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Self, TypeVar
 
@@ -36,10 +34,13 @@ from agentd.ledger.sqlite.connection import (
 )
 from agentd.ledger.sqlite.group_commit import GroupCommit, Writes
 from agentd.ledger.sqlite.rows import current_record
+from agentd.ledger.sqlite.thread import WorkThread
 from agentd.ledger.variables import check_name, value_text
 
 T = TypeVar("T")
 Observe = Callable[[str, str, float], None]
+
+_HANGS_S = 5.0  # beyond the time for which another process may hold the file
 
 
 class SqliteLedger:
@@ -57,8 +58,8 @@ class SqliteLedger:
         *,
         reader: Database,
         writer: Database | None,
-        read_thread: ThreadPoolExecutor,
-        write_thread: ThreadPoolExecutor,
+        read_thread: WorkThread,
+        write_thread: WorkThread,
     ) -> None:
         self._config = config
         self._observe = observe
@@ -85,8 +86,8 @@ class SqliteLedger:
         PermanentError says in one sentence why the file cannot be used; TransientError(unavailable): it is busy.
         """
         loop = asyncio.get_running_loop()
-        read_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-read")
-        write_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
+        read_thread = WorkThread("ledger-read")
+        write_thread = WorkThread("ledger-write")
         try:
             writer = None if read_only else await loop.run_in_executor(write_thread, open_for_writing, config)
             reader = await loop.run_in_executor(read_thread, open_for_reading, config)
@@ -100,6 +101,14 @@ class SqliteLedger:
     def writes(self) -> Writes:
         """How many operations were written so far, in how many transactions."""
         return Writes() if self._group is None else self._group.writes
+
+    def check(self) -> str | None:
+        """What is wrong, or None: a disk that hangs raises no error."""
+        allowed_s = self._config.busy_timeout_s + _HANGS_S
+        for thread, work in ((self._write_thread, "transaction"), (self._read_thread, "read")):
+            if (busy_s := thread.busy_s) > allowed_s:
+                return f"one {work} has taken {busy_s:.0f} s (allowed: {allowed_s:g} s): the disk hangs"
+        return None
 
     async def lookup(self, key: str) -> Record | None:
         """See the protocol."""
@@ -244,9 +253,12 @@ class SqliteLedger:
         clock = asyncio.get_running_loop().time
         begun = clock()
         try:
-            with self._counted():
+            try:
+                self._enter()
                 async with asyncio.timeout(self._config.operation_timeout_s):
                     answer = await work()
+            finally:
+                self._leave()
         except LeaseLost:
             self._observe(name, "ok", clock() - begun)  # an answer, not a fault
             raise
@@ -260,15 +272,13 @@ class SqliteLedger:
         self._observe(name, "ok", clock() - begun)
         return answer
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._closed:
-            raise TransientError(Reason.UNAVAILABLE, "ledger: closed")
+    def _enter(self) -> None:
         self._under_way += 1
         self._quiet.clear()
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._quiet.set()
+        if self._closed:
+            raise TransientError(Reason.UNAVAILABLE, "ledger: closed")
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._quiet.set()

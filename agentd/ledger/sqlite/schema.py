@@ -338,7 +338,7 @@ VERSION_2 = (
     """,
     """
     CREATE VIEW transitions AS
-    SELECT value ->> 0 AS position, key, value ->> 2 AS epoch, value ->> 1 AS at, value ->> 3 AS what,
+    SELECT value ->> 0 AS position, events.key AS key, value ->> 2 AS epoch, value ->> 1 AS at, value ->> 3 AS what,
         value ->> 4 AS detail
     FROM events, json_each('[' || rtrim(history, ',') || ']')
     """,

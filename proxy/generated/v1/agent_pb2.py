@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63onveyor/proxy/v1/agent.proto\x12\x11\x63onveyor.proxy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetVersionRequest\"\x84\x01\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"\xcf\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x16\n\x0epaused_reasons\x18\x05 \x03(\t\x12-\n\x04held\x18\x06 \x01(\x0b\x32\x1f.conveyor.proxy.v1.HeldMessages\x12)\n\x04work\x18\x07 \x03(\x0b\x32\x1b.conveyor.proxy.v1.WorkItem\x12&\n\x05loops\x18\x08 \x03(\x0b\x32\x17.conveyor.proxy.v1.Loop\x12/\n\x06ledger\x18\t \x01(\x0b\x32\x1f.conveyor.proxy.v1.LedgerCounts\x12\x10\n\x08\x61ilments\x18\n \x03(\t\"V\n\x0cHeldMessages\x12\x10\n\x08\x62uffered\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\treporting\x18\x03 \x01(\x03\x12\x10\n\x08\x64\x65leting\x18\x04 \x01(\x03\"\x89\x01\n\x08WorkItem\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12*\n\x07running\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04step\x18\x06 \x01(\t\"\x83\x01\n\x04Loop\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cprogress_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bsuccess_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04late\x18\x04 \x01(\x08\"\xa7\x02\n\x0cLedgerCounts\x12\x13\n\x0bopen_events\x18\x01 \x01(\x03\x12\x17\n\x0f\x66inished_events\x18\x02 \x01(\x03\x12\x0e\n\x06outbox\x18\x03 \x01(\x03\x12\x0e\n\x06leases\x18\x04 \x01(\x03\x12\x10\n\x08subjects\x18\x05 \x01(\x03\x12\x12\n\ntombstones\x18\x06 \x01(\x03\x12\x34\n\x10oldest_open_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x07waiting\x18\x08 \x03(\x0b\x32,.conveyor.proxy.v1.LedgerCounts.WaitingEntry\x1a.\n\x0cWaitingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x1e\n\x0e\x45xplainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0f\x45xplainResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.conveyor.proxy.v1.EventAccount\x12\x12\n\nincomplete\x18\x02 \x01(\x08\"\x91\x04\n\x0c\x45ventAccount\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x17\n\ngeneration\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x1d.conveyor.proxy.v1.EventState\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\t \x01(\x08\x12\x0f\n\x07verdict\x18\n \x01(\t\x12+\n\x07outcome\x18\x0b \x01(\x0e\x32\x1a.conveyor.proxy.v1.Outcome\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x13\n\x0breason_help\x18\r \x01(\t\x12\x0f\n\x07message\x18\x0e \x01(\t\x12\x14\n\x0c\x66\x61iling_step\x18\x0f \x01(\t\x12.\n\nadmit_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07objects\x18\x12 \x03(\t\x12\r\n\x05steps\x18\x13 \x03(\t\x12\x30\n\nhappenings\x18\x14 \x03(\x0b\x32\x1c.conveyor.proxy.v1.HappeningB\r\n\x0b_generation\"b\n\tHappening\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"?\n\x16ListDeadLettersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"{\n\x17ListDeadLettersResponse\x12\x33\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1d.conveyor.proxy.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nincomplete\x18\x03 \x01(\x08\"\xf9\x01\n\nDeadLetter\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\x05\x65poch\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12+\n\x07outcome\x18\x07 \x01(\x0e\x32\x1a.conveyor.proxy.v1.Outcome\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12-\n\tsend_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_epoch\"?\n\x0eRedriveRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x0fRedriveResponse\x12\x14\n\x0credriven_ids\x18\x01 \x03(\t\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x11\n\tlooked_at\x18\x03 \x01(\x05*Y\n\nEventState\x12\x1b\n\x17\x45VENT_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_STATE_OPEN\x10\x01\x12\x18\n\x14\x45VENT_STATE_FINISHED\x10\x02*{\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\x12\x16\n\x12OUTCOME_SUPERSEDED\x10\x04\x32\xc8\x03\n\x05\x41gent\x12Y\n\nGetVersion\x12$.conveyor.proxy.v1.GetVersionRequest\x1a%.conveyor.proxy.v1.GetVersionResponse\x12V\n\tGetStatus\x12#.conveyor.proxy.v1.GetStatusRequest\x1a$.conveyor.proxy.v1.GetStatusResponse\x12P\n\x07\x45xplain\x12!.conveyor.proxy.v1.ExplainRequest\x1a\".conveyor.proxy.v1.ExplainResponse\x12h\n\x0fListDeadLetters\x12).conveyor.proxy.v1.ListDeadLettersRequest\x1a*.conveyor.proxy.v1.ListDeadLettersResponse\x12P\n\x07Redrive\x12!.conveyor.proxy.v1.RedriveRequest\x1a\".conveyor.proxy.v1.RedriveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63onveyor/proxy/v1/agent.proto\x12\x11\x63onveyor.proxy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetVersionRequest\"\x84\x01\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"\xb9\x03\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\t\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x16\n\x0epaused_reasons\x18\x05 \x03(\t\x12-\n\x04held\x18\x06 \x01(\x0b\x32\x1f.conveyor.proxy.v1.HeldMessages\x12)\n\x04work\x18\x07 \x03(\x0b\x32\x1b.conveyor.proxy.v1.WorkItem\x12&\n\x05loops\x18\x08 \x03(\x0b\x32\x17.conveyor.proxy.v1.Loop\x12/\n\x06ledger\x18\t \x01(\x0b\x32\x1f.conveyor.proxy.v1.LedgerCounts\x12\x10\n\x08\x61ilments\x18\n \x03(\t\x12\x33\n\x0boldest_held\x18\x0b \x01(\x0b\x32\x1e.conveyor.proxy.v1.HeldMessage\x12\x33\n\x0eoldest_running\x18\x0c \x01(\x0b\x32\x1b.conveyor.proxy.v1.WorkItem\"Y\n\x0bHeldMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\'\n\x04held\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"V\n\x0cHeldMessages\x12\x10\n\x08\x62uffered\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\treporting\x18\x03 \x01(\x03\x12\x10\n\x08\x64\x65leting\x18\x04 \x01(\x03\"\x89\x01\n\x08WorkItem\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12*\n\x07running\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04step\x18\x06 \x01(\t\"\x92\x01\n\x04Loop\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cprogress_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bsuccess_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04late\x18\x04 \x01(\x08\x12\r\n\x05\x64oing\x18\x05 \x01(\t\"\xa7\x02\n\x0cLedgerCounts\x12\x13\n\x0bopen_events\x18\x01 \x01(\x03\x12\x17\n\x0f\x66inished_events\x18\x02 \x01(\x03\x12\x0e\n\x06outbox\x18\x03 \x01(\x03\x12\x0e\n\x06leases\x18\x04 \x01(\x03\x12\x10\n\x08subjects\x18\x05 \x01(\x03\x12\x12\n\ntombstones\x18\x06 \x01(\x03\x12\x34\n\x10oldest_open_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x07waiting\x18\x08 \x03(\x0b\x32,.conveyor.proxy.v1.LedgerCounts.WaitingEntry\x1a.\n\x0cWaitingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x1e\n\x0e\x45xplainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb7\x01\n\x0f\x45xplainResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.conveyor.proxy.v1.EventAccount\x12\x12\n\nincomplete\x18\x02 \x01(\x08\x12\x33\n\x08subjects\x18\x03 \x03(\x0b\x32!.conveyor.proxy.v1.SubjectAccount\x12*\n\x07notices\x18\x04 \x03(\x0b\x32\x19.conveyor.proxy.v1.Notice\"\xff\x01\n\x0eSubjectAccount\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12(\n\x06\x66\x61\x63\x65ts\x18\x02 \x03(\x0b\x32\x18.conveyor.proxy.v1.Facet\x12.\n\x05names\x18\x03 \x03(\x0b\x32\x1f.conveyor.proxy.v1.ReservedName\x12\x16\n\ttombstone\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x0bheld_by_key\x18\x05 \x01(\t\x12\x17\n\x0fheld_by_replica\x18\x06 \x01(\t\x12.\n\nheld_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_tombstone\":\n\x05\x46\x61\x63\x65t\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0f\n\x07\x64\x65sired\x18\x03 \x01(\x08\"*\n\x0cReservedName\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"8\n\x06Notice\x12\x0c\n\x04hold\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07unblock\x18\x03 \x01(\t\"\xdb\x04\n\x0c\x45ventAccount\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x17\n\ngeneration\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x1d.conveyor.proxy.v1.EventState\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\t \x01(\x08\x12\x0f\n\x07verdict\x18\n \x01(\t\x12+\n\x07outcome\x18\x0b \x01(\x0e\x32\x1a.conveyor.proxy.v1.Outcome\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x13\n\x0breason_help\x18\r \x01(\t\x12\x0f\n\x07message\x18\x0e \x01(\t\x12\x14\n\x0c\x66\x61iling_step\x18\x0f \x01(\t\x12.\n\nadmit_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07objects\x18\x12 \x03(\t\x12\r\n\x05steps\x18\x13 \x03(\t\x12\x30\n\nhappenings\x18\x14 \x03(\x0b\x32\x1c.conveyor.proxy.v1.Happening\x12\x0c\n\x04hold\x18\x15 \x01(\t\x12\x0f\n\x07unblock\x18\x16 \x01(\t\x12)\n\x04here\x18\x17 \x01(\x0b\x32\x1b.conveyor.proxy.v1.PresenceB\r\n\x0b_generation\"s\n\x08Presence\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12*\n\x07running\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\x0c\n\x04hold\x18\x04 \x01(\t\x12\x0e\n\x06\x62\x65hind\x18\x05 \x01(\t\"b\n\tHappening\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"?\n\x16ListDeadLettersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"{\n\x17ListDeadLettersResponse\x12\x33\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1d.conveyor.proxy.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nincomplete\x18\x03 \x01(\x08\"\xf9\x01\n\nDeadLetter\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\x05\x65poch\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12+\n\x07outcome\x18\x07 \x01(\x0e\x32\x1a.conveyor.proxy.v1.Outcome\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12-\n\tsend_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_epoch\"?\n\x0eRedriveRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x0fRedriveResponse\x12\x14\n\x0credriven_ids\x18\x01 \x03(\t\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x11\n\tlooked_at\x18\x03 \x01(\x05*Y\n\nEventState\x12\x1b\n\x17\x45VENT_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_STATE_OPEN\x10\x01\x12\x18\n\x14\x45VENT_STATE_FINISHED\x10\x02*{\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\x12\x16\n\x12OUTCOME_SUPERSEDED\x10\x04\x32\xc8\x03\n\x05\x41gent\x12Y\n\nGetVersion\x12$.conveyor.proxy.v1.GetVersionRequest\x1a%.conveyor.proxy.v1.GetVersionResponse\x12V\n\tGetStatus\x12#.conveyor.proxy.v1.GetStatusRequest\x1a$.conveyor.proxy.v1.GetStatusResponse\x12P\n\x07\x45xplain\x12!.conveyor.proxy.v1.ExplainRequest\x1a\".conveyor.proxy.v1.ExplainResponse\x12h\n\x0fListDeadLetters\x12).conveyor.proxy.v1.ListDeadLettersRequest\x1a*.conveyor.proxy.v1.ListDeadLettersResponse\x12P\n\x07Redrive\x12!.conveyor.proxy.v1.RedriveRequest\x1a\".conveyor.proxy.v1.RedriveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LEDGERCOUNTS_WAITINGENTRY']._loaded_options = None
   _globals['_LEDGERCOUNTS_WAITINGENTRY']._serialized_options = b'8\001'
-  _globals['_EVENTSTATE']._serialized_start=2631
-  _globals['_EVENTSTATE']._serialized_end=2720
-  _globals['_OUTCOME']._serialized_start=2722
-  _globals['_OUTCOME']._serialized_end=2845
+  _globals['_EVENTSTATE']._serialized_start=3552
+  _globals['_EVENTSTATE']._serialized_end=3641
+  _globals['_OUTCOME']._serialized_start=3643
+  _globals['_OUTCOME']._serialized_end=3766
   _globals['_GETVERSIONREQUEST']._serialized_start=117
   _globals['_GETVERSIONREQUEST']._serialized_end=136
   _globals['_GETVERSIONRESPONSE']._serialized_start=139
@@ -46,35 +46,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=273
   _globals['_GETSTATUSREQUEST']._serialized_end=291
   _globals['_GETSTATUSRESPONSE']._serialized_start=294
-  _globals['_GETSTATUSRESPONSE']._serialized_end=629
-  _globals['_HELDMESSAGES']._serialized_start=631
-  _globals['_HELDMESSAGES']._serialized_end=717
-  _globals['_WORKITEM']._serialized_start=720
-  _globals['_WORKITEM']._serialized_end=857
-  _globals['_LOOP']._serialized_start=860
-  _globals['_LOOP']._serialized_end=991
-  _globals['_LEDGERCOUNTS']._serialized_start=994
-  _globals['_LEDGERCOUNTS']._serialized_end=1289
-  _globals['_LEDGERCOUNTS_WAITINGENTRY']._serialized_start=1243
-  _globals['_LEDGERCOUNTS_WAITINGENTRY']._serialized_end=1289
-  _globals['_EXPLAINREQUEST']._serialized_start=1291
-  _globals['_EXPLAINREQUEST']._serialized_end=1321
-  _globals['_EXPLAINRESPONSE']._serialized_start=1323
-  _globals['_EXPLAINRESPONSE']._serialized_end=1409
-  _globals['_EVENTACCOUNT']._serialized_start=1412
-  _globals['_EVENTACCOUNT']._serialized_end=1941
-  _globals['_HAPPENING']._serialized_start=1943
-  _globals['_HAPPENING']._serialized_end=2041
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=2043
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=2106
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=2108
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2231
-  _globals['_DEADLETTER']._serialized_start=2234
-  _globals['_DEADLETTER']._serialized_end=2483
-  _globals['_REDRIVEREQUEST']._serialized_start=2485
-  _globals['_REDRIVEREQUEST']._serialized_end=2548
-  _globals['_REDRIVERESPONSE']._serialized_start=2550
-  _globals['_REDRIVERESPONSE']._serialized_end=2629
-  _globals['_AGENT']._serialized_start=2848
-  _globals['_AGENT']._serialized_end=3304
+  _globals['_GETSTATUSRESPONSE']._serialized_end=735
+  _globals['_HELDMESSAGE']._serialized_start=737
+  _globals['_HELDMESSAGE']._serialized_end=826
+  _globals['_HELDMESSAGES']._serialized_start=828
+  _globals['_HELDMESSAGES']._serialized_end=914
+  _globals['_WORKITEM']._serialized_start=917
+  _globals['_WORKITEM']._serialized_end=1054
+  _globals['_LOOP']._serialized_start=1057
+  _globals['_LOOP']._serialized_end=1203
+  _globals['_LEDGERCOUNTS']._serialized_start=1206
+  _globals['_LEDGERCOUNTS']._serialized_end=1501
+  _globals['_LEDGERCOUNTS_WAITINGENTRY']._serialized_start=1455
+  _globals['_LEDGERCOUNTS_WAITINGENTRY']._serialized_end=1501
+  _globals['_EXPLAINREQUEST']._serialized_start=1503
+  _globals['_EXPLAINREQUEST']._serialized_end=1533
+  _globals['_EXPLAINRESPONSE']._serialized_start=1536
+  _globals['_EXPLAINRESPONSE']._serialized_end=1719
+  _globals['_SUBJECTACCOUNT']._serialized_start=1722
+  _globals['_SUBJECTACCOUNT']._serialized_end=1977
+  _globals['_FACET']._serialized_start=1979
+  _globals['_FACET']._serialized_end=2037
+  _globals['_RESERVEDNAME']._serialized_start=2039
+  _globals['_RESERVEDNAME']._serialized_end=2081
+  _globals['_NOTICE']._serialized_start=2083
+  _globals['_NOTICE']._serialized_end=2139
+  _globals['_EVENTACCOUNT']._serialized_start=2142
+  _globals['_EVENTACCOUNT']._serialized_end=2745
+  _globals['_PRESENCE']._serialized_start=2747
+  _globals['_PRESENCE']._serialized_end=2862
+  _globals['_HAPPENING']._serialized_start=2864
+  _globals['_HAPPENING']._serialized_end=2962
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=2964
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=3027
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=3029
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=3152
+  _globals['_DEADLETTER']._serialized_start=3155
+  _globals['_DEADLETTER']._serialized_end=3404
+  _globals['_REDRIVEREQUEST']._serialized_start=3406
+  _globals['_REDRIVEREQUEST']._serialized_end=3469
+  _globals['_REDRIVERESPONSE']._serialized_start=3471
+  _globals['_REDRIVERESPONSE']._serialized_end=3550
+  _globals['_AGENT']._serialized_start=3769
+  _globals['_AGENT']._serialized_end=4225
 # @@protoc_insertion_point(module_scope)

@@ -58,7 +58,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "replica", "uptime", "draining", "paused_reasons", "held", "work", "loops", "ledger", "ailments")
+    __slots__ = ("version", "replica", "uptime", "draining", "paused_reasons", "held", "work", "loops", "ledger", "ailments", "oldest_held", "oldest_running")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,8 @@ class GetStatusResponse(_message.Message):
     LOOPS_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FIELD_NUMBER: _ClassVar[int]
     AILMENTS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_HELD_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_RUNNING_FIELD_NUMBER: _ClassVar[int]
     version: str
     replica: str
     uptime: _duration_pb2.Duration
@@ -79,7 +81,19 @@ class GetStatusResponse(_message.Message):
     loops: _containers.RepeatedCompositeFieldContainer[Loop]
     ledger: LedgerCounts
     ailments: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., replica: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., draining: _Optional[bool] = ..., paused_reasons: _Optional[_Iterable[str]] = ..., held: _Optional[_Union[HeldMessages, _Mapping]] = ..., work: _Optional[_Iterable[_Union[WorkItem, _Mapping]]] = ..., loops: _Optional[_Iterable[_Union[Loop, _Mapping]]] = ..., ledger: _Optional[_Union[LedgerCounts, _Mapping]] = ..., ailments: _Optional[_Iterable[str]] = ...) -> None: ...
+    oldest_held: HeldMessage
+    oldest_running: WorkItem
+    def __init__(self, version: _Optional[str] = ..., replica: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., draining: _Optional[bool] = ..., paused_reasons: _Optional[_Iterable[str]] = ..., held: _Optional[_Union[HeldMessages, _Mapping]] = ..., work: _Optional[_Iterable[_Union[WorkItem, _Mapping]]] = ..., loops: _Optional[_Iterable[_Union[Loop, _Mapping]]] = ..., ledger: _Optional[_Union[LedgerCounts, _Mapping]] = ..., ailments: _Optional[_Iterable[str]] = ..., oldest_held: _Optional[_Union[HeldMessage, _Mapping]] = ..., oldest_running: _Optional[_Union[WorkItem, _Mapping]] = ...) -> None: ...
+
+class HeldMessage(_message.Message):
+    __slots__ = ("message_id", "phase", "held")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    phase: str
+    held: _duration_pb2.Duration
+    def __init__(self, message_id: _Optional[str] = ..., phase: _Optional[str] = ..., held: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class HeldMessages(_message.Message):
     __slots__ = ("buffered", "running", "reporting", "deleting")
@@ -110,16 +124,18 @@ class WorkItem(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., running: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., step: _Optional[str] = ...) -> None: ...
 
 class Loop(_message.Message):
-    __slots__ = ("name", "progress_age", "success_age", "late")
+    __slots__ = ("name", "progress_age", "success_age", "late", "doing")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_AGE_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_AGE_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
+    DOING_FIELD_NUMBER: _ClassVar[int]
     name: str
     progress_age: _duration_pb2.Duration
     success_age: _duration_pb2.Duration
     late: bool
-    def __init__(self, name: _Optional[str] = ..., progress_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., success_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., late: _Optional[bool] = ...) -> None: ...
+    doing: str
+    def __init__(self, name: _Optional[str] = ..., progress_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., success_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., late: _Optional[bool] = ..., doing: _Optional[str] = ...) -> None: ...
 
 class LedgerCounts(_message.Message):
     __slots__ = ("open_events", "finished_events", "outbox", "leases", "subjects", "tombstones", "oldest_open_time", "waiting")
@@ -155,15 +171,65 @@ class ExplainRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("events", "incomplete")
+    __slots__ = ("events", "incomplete", "subjects", "notices")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECTS_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[EventAccount]
     incomplete: bool
-    def __init__(self, events: _Optional[_Iterable[_Union[EventAccount, _Mapping]]] = ..., incomplete: _Optional[bool] = ...) -> None: ...
+    subjects: _containers.RepeatedCompositeFieldContainer[SubjectAccount]
+    notices: _containers.RepeatedCompositeFieldContainer[Notice]
+    def __init__(self, events: _Optional[_Iterable[_Union[EventAccount, _Mapping]]] = ..., incomplete: _Optional[bool] = ..., subjects: _Optional[_Iterable[_Union[SubjectAccount, _Mapping]]] = ..., notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ...) -> None: ...
+
+class SubjectAccount(_message.Message):
+    __slots__ = ("subject", "facets", "names", "tombstone", "held_by_key", "held_by_replica", "held_until")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    FACETS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_KEY_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_REPLICA_FIELD_NUMBER: _ClassVar[int]
+    HELD_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    facets: _containers.RepeatedCompositeFieldContainer[Facet]
+    names: _containers.RepeatedCompositeFieldContainer[ReservedName]
+    tombstone: int
+    held_by_key: str
+    held_by_replica: str
+    held_until: _timestamp_pb2.Timestamp
+    def __init__(self, subject: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., names: _Optional[_Iterable[_Union[ReservedName, _Mapping]]] = ..., tombstone: _Optional[int] = ..., held_by_key: _Optional[str] = ..., held_by_replica: _Optional[str] = ..., held_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Facet(_message.Message):
+    __slots__ = ("name", "generation", "desired")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    generation: int
+    desired: bool
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., desired: _Optional[bool] = ...) -> None: ...
+
+class ReservedName(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("hold", "message", "unblock")
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    UNBLOCK_FIELD_NUMBER: _ClassVar[int]
+    hold: str
+    message: str
+    unblock: str
+    def __init__(self, hold: _Optional[str] = ..., message: _Optional[str] = ..., unblock: _Optional[str] = ...) -> None: ...
 
 class EventAccount(_message.Message):
-    __slots__ = ("key", "event_id", "type", "subject", "generation", "state", "epoch", "attempts", "changed", "verdict", "outcome", "reason", "reason_help", "message", "failing_step", "admit_time", "finish_time", "objects", "steps", "happenings")
+    __slots__ = ("key", "event_id", "type", "subject", "generation", "state", "epoch", "attempts", "changed", "verdict", "outcome", "reason", "reason_help", "message", "failing_step", "admit_time", "finish_time", "objects", "steps", "happenings", "hold", "unblock", "here")
     KEY_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +250,9 @@ class EventAccount(_message.Message):
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     HAPPENINGS_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    UNBLOCK_FIELD_NUMBER: _ClassVar[int]
+    HERE_FIELD_NUMBER: _ClassVar[int]
     key: str
     event_id: str
     type: str
@@ -204,7 +273,24 @@ class EventAccount(_message.Message):
     objects: _containers.RepeatedScalarFieldContainer[str]
     steps: _containers.RepeatedScalarFieldContainer[str]
     happenings: _containers.RepeatedCompositeFieldContainer[Happening]
-    def __init__(self, key: _Optional[str] = ..., event_id: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[EventState, str]] = ..., epoch: _Optional[int] = ..., attempts: _Optional[int] = ..., changed: _Optional[bool] = ..., verdict: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., reason_help: _Optional[str] = ..., message: _Optional[str] = ..., failing_step: _Optional[str] = ..., admit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., objects: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., happenings: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ...) -> None: ...
+    hold: str
+    unblock: str
+    here: Presence
+    def __init__(self, key: _Optional[str] = ..., event_id: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[EventState, str]] = ..., epoch: _Optional[int] = ..., attempts: _Optional[int] = ..., changed: _Optional[bool] = ..., verdict: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., reason_help: _Optional[str] = ..., message: _Optional[str] = ..., failing_step: _Optional[str] = ..., admit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., objects: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., happenings: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ..., hold: _Optional[str] = ..., unblock: _Optional[str] = ..., here: _Optional[_Union[Presence, _Mapping]] = ...) -> None: ...
+
+class Presence(_message.Message):
+    __slots__ = ("replica", "running", "step", "hold", "behind")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    replica: str
+    running: _duration_pb2.Duration
+    step: str
+    hold: str
+    behind: str
+    def __init__(self, replica: _Optional[str] = ..., running: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., step: _Optional[str] = ..., hold: _Optional[str] = ..., behind: _Optional[str] = ...) -> None: ...
 
 class Happening(_message.Message):
     __slots__ = ("time", "epoch", "what", "detail")

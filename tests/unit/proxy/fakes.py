@@ -9,8 +9,11 @@ from agentd.core import (
     AgentVersion,
     DeadLetterAccount,
     EventAccount,
+    NameAccount,
+    NoticeAccount,
     Permission,
     RedriveAccount,
+    SubjectAccount,
 )
 from agentd.platform import Change, ChangeKind, ClusterReader, Kind, Manifest, Node, ObjectRef, keys
 
@@ -49,7 +52,11 @@ STATUS: Mapping[str, Any] = {
         "oldest_open_at": 1_700_000_000.25,
         "waiting": {"lane": 2},
     },
-    "loops": [{"loop": "outbox", "progress_age_s": 0.5, "success_age_s": 1.0, "late": False}],
+    "oldest_work": {
+        "held": {"message_id": "m-1", "phase": "buffered", "held_s": 3.0},
+        "running": {"event_id": "e", "type": "conveyor.project.create.v1", "running_s": 1.5, "step": None},
+    },
+    "loops": [{"loop": "outbox", "progress_age_s": 0.5, "success_age_s": 1.0, "late": False, "doing": "sleeping"}],
     "ailments": ["loop x is late"],
 }
 
@@ -93,6 +100,8 @@ class Agent:
         self.gate: Gate | None = None
         self.error: Exception | None = None
         self.accounts: Sequence[EventAccount] = ()
+        self.subjects: Sequence[SubjectAccount] = ()
+        self.notices: Sequence[NoticeAccount] = ()
         self.letters: Sequence[DeadLetterAccount] = ()
         self.redriven = RedriveAccount((), 0)
 
@@ -103,9 +112,9 @@ class Agent:
         await self._asked("status")
         return STATUS
 
-    async def explain(self, text: str) -> Sequence[EventAccount]:
+    async def explain(self, text: str) -> NameAccount:
         await self._asked("explain", text)
-        return self.accounts
+        return NameAccount(self.accounts, self.subjects, self.notices)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         await self._asked("dead_letters", limit)

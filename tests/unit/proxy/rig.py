@@ -11,7 +11,7 @@ import grpc.aio
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from agentd.core import Runtime, system_runtime
+from agentd.core import AuditLog, NoAudit, Runtime, system_runtime
 from agentd.telemetry import Health, Metrics
 from proxy.config import ProxyConfig
 from proxy.server import Proxy
@@ -32,6 +32,7 @@ class Rig:
     cluster: FakeCluster | None = field(default_factory=FakeCluster)
     metrics: Metrics = field(default_factory=Metrics)
     runtime: Runtime = field(default_factory=system_runtime)
+    audit: AuditLog = field(default_factory=NoAudit)
 
     def __post_init__(self) -> None:
         self.health = Health(self.runtime)
@@ -43,6 +44,7 @@ class Rig:
             runtime=self.runtime,
             metrics=self.metrics,
             health=self.health,
+            audit=self.audit,
         )
 
     @property
@@ -66,10 +68,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def serving(*, cluster: bool = True, **settings: Any) -> AsyncIterator[Rig]:
+async def serving(*, cluster: bool = True, audit: AuditLog | None = None, **settings: Any) -> AsyncIterator[Rig]:
     """A proxy that serves; afterwards nothing of it is left."""
     before = asyncio.all_tasks()
-    rig = Rig(ProxyConfig.model_validate({**_SETTINGS, **settings}), cluster=FakeCluster() if cluster else None)
+    rig = Rig(
+        ProxyConfig.model_validate({**_SETTINGS, **settings}),
+        cluster=FakeCluster() if cluster else None,
+        audit=audit or NoAudit(),
+    )
     await rig.proxy.start()
     try:
         yield rig

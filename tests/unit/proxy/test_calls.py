@@ -12,9 +12,13 @@ from agentd.core import (
     DeadLetterAccount,
     EventAccount,
     Happening,
+    Hold,
+    NoticeAccount,
     PermanentError,
+    Presence,
     Reason,
     RedriveAccount,
+    SubjectAccount,
     TransientError,
 )
 from agentd.platform import Node
@@ -70,7 +74,11 @@ async def test_status_is_the_document_of_the_status_page() -> None:
     assert found["held"] == {"buffered": "3", "running": "2"}
     assert found["work"][0]["running"] == "1.500s"
     assert "running" not in found["work"][1]
-    assert found["loops"] == [{"name": "outbox", "progress_age": "0.500s", "success_age": "1s"}]
+    assert found["loops"] == [
+        {"name": "outbox", "progress_age": "0.500s", "success_age": "1s", "doing": "sleeping"},
+    ]
+    assert found["oldest_held"] == {"message_id": "m-1", "phase": "buffered", "held": "3s"}
+    assert found["oldest_running"] == {"event_id": "e", "type": "conveyor.project.create.v1", "running": "1.500s"}
     assert found["ledger"]["oldest_open_time"] == "2023-11-14T22:13:20.250Z"
     assert found["ledger"]["waiting"] == {"lane": "2"}
     assert found["ailments"] == ["loop x is late"]
@@ -122,6 +130,58 @@ async def test_explain() -> None:
     assert not still_open.HasField("generation")
     assert not still_open.HasField("finish_time")
     assert not answer.incomplete
+    assert not still_open.HasField("here")
+
+
+async def test_explain_says_why_an_event_waits_and_what_would_let_it_go_on() -> None:
+    async with serving() as rig:
+        rig.agent.accounts = (
+            _account(
+                admitted_at=None,
+                finished_at=None,
+                hold=Hold.LANE,
+                unblock=Hold.LANE.help,
+                here=Presence("replica-1", None, None, "lane", "d"),
+            ),
+            _account(here=Presence("replica-1", 2.5, "look", None, None)),
+        )
+        rig.agent.subjects = (
+            SubjectAccount(
+                subject="project/p",
+                facets={"spec": 3, "config": 2},
+                desired=("spec",),
+                names=(("project", "shop"),),
+                tombstone=None,
+                held_by_key="event/d",
+                held_by_replica="replica-2",
+                held_until=1_700_000_030.0,
+            ),
+            SubjectAccount("project/q", {}, (), (), 7, None, None, None),
+        )
+        rig.agent.notices = (NoticeAccount(Hold.PAUSED, "intake was paused by ada", Hold.PAUSED.help),)
+        answer = await _call(rig, "Agent", "Explain", agent.ExplainRequest(name="project/p"))
+    found = MessageToDict(answer, preserving_proto_field_name=True)
+    waiting, running = found["events"]
+    assert (waiting["hold"], waiting["unblock"]) == ("lane", Hold.LANE.help)
+    assert waiting["here"] == {"replica": "replica-1", "hold": "lane", "behind": "d"}
+    assert "admit_time" not in waiting
+    assert running["here"] == {"replica": "replica-1", "running": "2.500s", "step": "look"}
+    held, deleted = found["subjects"]
+    assert held == {
+        "subject": "project/p",
+        "facets": [
+            {"name": "spec", "generation": "3", "desired": True},
+            {"name": "config", "generation": "2"},
+        ],
+        "names": [{"kind": "project", "name": "shop"}],
+        "held_by_key": "event/d",
+        "held_by_replica": "replica-2",
+        "held_until": "2023-11-14T22:13:50Z",
+    }
+    assert deleted == {"subject": "project/q", "tombstone": "7"}
+    assert found["notices"] == [
+        {"hold": "paused", "message": "intake was paused by ada", "unblock": Hold.PAUSED.help},
+    ]
 
 
 async def test_explain_tells_of_the_newest_fifty() -> None:

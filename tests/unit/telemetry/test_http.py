@@ -1,13 +1,15 @@
-"""The HTTP pages, over real sockets."""
+"""The HTTP pages, over real sockets, served by a thread of their own."""
 
 import asyncio
 import gzip
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 
 import aiohttp
 import pytest
@@ -17,20 +19,24 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from agentd.core import Runtime, system_runtime
 from agentd.telemetry import Health, Metrics, TelemetryConfig
 from agentd.telemetry.http import TelemetryServer
+from tests.unit.telemetry.clock import Clock
 
 
 @dataclass
 class _Daemon:
-    """What the pages show."""
+    """What the pages show. `failing` is what its status fails with."""
 
     runtime: Runtime = field(default_factory=system_runtime)
     metrics: Metrics = field(default_factory=Metrics)
     status: Mapping[str, object] = field(default_factory=lambda: {"version": "1"})
+    failing: Exception | None = None
 
     def __post_init__(self) -> None:
         self.health = Health(self.runtime)
 
     async def show(self) -> Mapping[str, object]:
+        if self.failing is not None:
+            raise self.failing
         return self.status
 
 
@@ -45,30 +51,10 @@ class _Answer:
         return self.body.decode()
 
 
-class _Clock:
-    """A monotonic clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-
-class _ClockedRuntime(Runtime):
-    __slots__ = ("clock",)
-
-    def __init__(self, clock: _Clock) -> None:
-        runtime = system_runtime()
-        super().__init__(wall=runtime.wall, random=runtime.random)
-        object.__setattr__(self, "clock", clock)
-
-    def monotonic(self) -> float:
-        clock: _Clock = self.clock  # type: ignore[attr-defined]  # a slot that the base class does not know
-        return clock.seconds
-
-
 @asynccontextmanager
 async def _serving(daemon: _Daemon, **settings: object) -> AsyncIterator[TelemetryServer]:
-    config = TelemetryConfig.model_validate({"http_port": 0, **settings})
-    server = TelemetryServer(config, daemon.metrics, daemon.health, status=daemon.show, runtime=daemon.runtime)
+    config = TelemetryConfig.model_validate({"http_port": 0, "lag_interval_s": 0.01, **settings})
+    server = TelemetryServer(config, daemon.metrics, daemon.health, status=daemon.show)
     await server.start()
     try:
         yield server
@@ -84,6 +70,14 @@ async def _get(server: TelemetryServer, path: str, **headers: str) -> _Answer:
         client.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()}) as answer,
     ):
         return _Answer(answer.status, dict(answer.headers), await answer.read())
+
+
+async def _once(server: TelemetryServer, path: str, holds: Callable[[_Answer], bool], **headers: str) -> _Answer:
+    """The first answer for which it holds."""
+    async with asyncio.timeout(5):
+        while not holds(answer := await _get(server, path, **headers)):
+            pass
+    return answer
 
 
 async def test_metrics_in_the_prometheus_format() -> None:
@@ -146,41 +140,53 @@ async def test_promtool_finds_nothing() -> None:
 
 
 async def test_ages_are_taken_at_the_scrape() -> None:
-    clock = _Clock()
-    daemon = _Daemon(runtime=_ClockedRuntime(clock))
-    pulse = daemon.health.pulse("receivers", late_after_s=60)
-    ended = daemon.health.pulse("old", late_after_s=60)
+    clock = Clock()
+    daemon = _Daemon(runtime=clock.runtime())
+    pulse = daemon.health.pulse("receivers")
+    ended = daemon.health.pulse("old")
+    daemon.health.oldest_work("running", lambda: 70.0)
     async with _serving(daemon) as server:
         clock.seconds = 3
         pulse.beat()
         clock.seconds = 5
-        first = await _get(server, "/metrics")
+        first = await _once(server, "/metrics", lambda answer: _age(answer, "progress", "receivers") >= 2)
         daemon.health.stopped(ended)
-        second = await _get(server, "/metrics")
-    assert 'agentd_progress_age_seconds{loop="receivers"} 2.0' in first.text
-    assert 'agentd_success_age_seconds{loop="receivers"} 5.0' in first.text
-    assert 'loop="old"' in first.text
-    assert 'loop="old"' not in second.text
+        second = await _once(server, "/metrics", lambda answer: 'loop="old"' not in answer.text)
+    assert 2 <= _age(first, "progress", "receivers") < 3
+    assert 5 <= _age(first, "success", "receivers") < 6
+    assert 5 <= _age(first, "progress", "old") < 6
+    assert 5 <= _age(second, "success", "receivers") < 6
+    assert 'agentd_oldest_work_age_seconds{state="running"} 70.' in first.text
+
+
+def _age(answer: _Answer, kind: str, loop: str) -> float:
+    families = {family.name: family for family in parse_text(answer.text)}
+    found = [sample.value for sample in families[f"agentd_{kind}_age_seconds"].samples if sample.labels["loop"] == loop]
+    return max(found, default=-1.0)
 
 
 async def test_liveness_names_the_late_loop_and_the_broken_invariant() -> None:
-    clock = _Clock()
-    daemon = _Daemon(runtime=_ClockedRuntime(clock))
-    daemon.health.pulse("outbox", late_after_s=10)
+    clock = Clock()
+    daemon = _Daemon(runtime=clock.runtime())
+    daemon.health.pulse("outbox", late_after_s=10).beat("sending 3 reports", within_s=15)
     wrong: list[str] = []
     daemon.health.invariant("books", lambda: wrong[0] if wrong else None)
     async with _serving(daemon) as server:
         well = await _get(server, "/livez")
-        clock.seconds = 11
-        late = await _get(server, "/livez")
+        clock.seconds = 26
+        late = await _once(server, "/livez", lambda answer: answer.status != 200)
         wrong.append("3 rows and 2 tasks")
-        both = await _get(server, "/livez", Accept="application/json")
+        both = await _once(server, "/livez", lambda answer: "books" in answer.text, Accept="application/json")
+        wrong.clear()
+        clock.seconds = 0
+        mended = await _once(server, "/livez", lambda answer: answer.status == 200)
     assert (well.status, well.text) == (200, "live\n")
     assert late.status == 503
-    assert late.text == "loop outbox has not iterated for 11.0 s (allowed: 10 s)\n"
+    assert late.text == "loop outbox has not iterated for 26.0 s (allowed: 25 s), since it began sending 3 reports\n"
     assert both.status == 503
     assert both.headers["Content-Type"].startswith("application/json")
     assert '"books: 3 rows and 2 tasks"' in both.text
+    assert mended.text == "live\n"
 
 
 async def test_a_check_that_fails_is_no_health() -> None:
@@ -191,11 +197,28 @@ async def test_a_check_that_fails_is_no_health() -> None:
 
     daemon.health.invariant("books", broken)
     async with _serving(daemon) as server:
-        answer = await _get(server, "/livez")
+        answer = await _once(server, "/livez", lambda answer: answer.status != 200)
         other = await _get(server, "/readyz")
-    assert answer.status == 500
-    assert "KeyError" in answer.text
+    assert (answer.status, answer.text) == (503, "books: the check itself failed with KeyError; the log says more\n")
     assert other.status == 200
+
+
+async def test_a_look_that_fails_is_no_health() -> None:
+    daemon = _Daemon()
+    broken = True
+
+    def age() -> float | None:
+        if broken:
+            raise KeyError("row")
+        return None
+
+    daemon.health.oldest_work("held", age)
+    async with _serving(daemon) as server:
+        answer = await _once(server, "/livez", lambda answer: answer.status != 200)
+        broken = False
+        mended = await _once(server, "/livez", lambda answer: answer.status == 200)
+    assert (answer.status, answer.text) == (503, "looking at health failed with KeyError\n")
+    assert mended.text == "live\n"
 
 
 async def test_readiness_is_per_component() -> None:
@@ -220,11 +243,7 @@ async def test_status_is_json_and_its_failure_is_its_own() -> None:
     daemon = _Daemon(status={"version": "1", "work": [{"step": "create"}]})
     async with _serving(daemon) as server:
         good = await _get(server, "/status")
-
-        async def failing() -> Mapping[str, object]:
-            raise RuntimeError("secret detail")
-
-        server._status = failing
+        daemon.failing = RuntimeError("secret detail")
         bad = await _get(server, "/status")
         still = await _get(server, "/livez")
     assert good.headers["Content-Type"].startswith("application/json")
@@ -243,7 +262,47 @@ async def test_a_status_that_hangs_is_cut() -> None:
 
     async with _serving(_Hanging(), status_timeout_s=0.05) as server:
         answer = await _get(server, "/status")
-    assert answer.status == 504
+    assert (answer.status, answer.text) == (504, "the answer took longer than 0.05 s\n")
+
+
+async def test_a_blocked_loop_is_told_by_its_thread() -> None:
+    daemon = _Daemon()
+    released = threading.Event()
+    async with _serving(daemon, status_timeout_s=0.05, lag_late_after_s=0.1) as server:
+        asking = asyncio.create_task(asyncio.to_thread(_ask_while_blocked, server.port, released), name="asking")
+        await asyncio.sleep(0)  # lets the task begin
+        released.wait(10)  # blocks the event loop: nothing but the other threads goes on
+        answers = await asking
+        mended = await _once(server, "/livez", lambda answer: answer.status == 200)
+    assert answers["/livez"][0] == 503
+    assert "the event loop has not answered for" in answers["/livez"][1]
+    assert "test_http.py" in answers["/livez"][1]
+    assert "test_a_blocked_loop_is_told_by_its_thread" in answers["/livez"][1]
+    assert answers["/metrics"][0] == 200
+    told = {path: answers[path] for path in ("/status", "/readyz", "/readyz/queue")}
+    assert set(told.values()) == {(503, "the event loop does not answer within 0.05 s; /livez says why\n")}
+    assert mended.text == "live\n"
+
+
+def _ask_while_blocked(port: int, released: threading.Event) -> Mapping[str, tuple[int, str]]:
+    """In a thread: the pages, once liveness fails."""
+    try:
+        while (live := _get_blocking(port, "/livez"))[0] == 200:
+            pass
+        pages = ("/metrics", "/status", "/readyz", "/readyz/queue")
+        return {"/livez": live, **{path: _get_blocking(port, path) for path in pages}}
+    finally:
+        released.set()
+
+
+def _get_blocking(port: int, path: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 async def test_other_paths_and_methods() -> None:
@@ -262,15 +321,17 @@ async def test_other_paths_and_methods() -> None:
 
 async def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     async with _serving(_Daemon()) as server:
-        assert server._runner is not None
-        assert server._runner.addresses[0][0] == "127.0.0.1"
+        with socket.socket() as other:
+            assert other.connect_ex(("127.0.0.1", server.port)) == 0
+        with socket.socket() as other:
+            assert other.connect_ex(("127.0.0.2", server.port)) != 0
 
 
 async def test_a_taken_port_is_an_error_and_stop_frees_it() -> None:
     daemon = _Daemon()
     async with _serving(daemon) as first:
         config = TelemetryConfig(http_port=first.port)
-        second = TelemetryServer(config, Metrics(), daemon.health, status=daemon.show, runtime=daemon.runtime)
+        second = TelemetryServer(config, Metrics(), daemon.health, status=daemon.show)
         with pytest.raises(OSError, match="address"):
             await second.start()
         await second.stop()
