@@ -1,0 +1,22 @@
+"""The world around the agent, simulated: one cloud account and one cluster, with everything that goes wrong in them."""
+
+from tests.simulation.world.faults import ECR, IAM, KUBERNETES, Fault, FaultKind, Faults, Profile
+from tests.simulation.world.truth import Api, Caller, Marks, Seen, Write
+from tests.simulation.world.world import World, WorldSettings
+
+__all__ = [
+    "ECR",
+    "IAM",
+    "KUBERNETES",
+    "Api",
+    "Caller",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "Marks",
+    "Profile",
+    "Seen",
+    "World",
+    "WorldSettings",
+    "Write",
+]
