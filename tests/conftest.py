@@ -1,5 +1,5 @@
 """Fixtures of all suites."""
 
-from tests.servers.fixtures import aws_credentials, fauxqs, kube_assets, ministack, moto, real_kubeconfig
+from tests.servers.fixtures import aws_credentials, azurite, fauxqs, kube_assets, ministack, moto, real_kubeconfig
 
-__all__ = ["aws_credentials", "fauxqs", "kube_assets", "ministack", "moto", "real_kubeconfig"]
+__all__ = ["aws_credentials", "azurite", "fauxqs", "kube_assets", "ministack", "moto", "real_kubeconfig"]

@@ -1,11 +1,13 @@
 """From a queue to a disposition carried out. Knows no handler."""
 
+from agentd.bus.adapters import queue_for
+from agentd.bus.address import kind_of, name_of
 from agentd.bus.batcher import Batcher
 from agentd.bus.config import BusConfig
 from agentd.bus.consumer import Consumer
 from agentd.bus.deadletters import DeadLetterEntry, DeadLetters, RedriveResult
 from agentd.bus.deliveries import DrainSummary, Handle
-from agentd.bus.facts import QueueFacts
+from agentd.bus.facts import QueueFacts, QueueKind
 from agentd.bus.intake import Intake
 from agentd.bus.protocol import (
     Done,
@@ -39,8 +41,12 @@ __all__ = [
     "Queue",
     "QueueDepth",
     "QueueFacts",
+    "QueueKind",
     "QueueLimits",
     "ReceiptLost",
     "Received",
     "RedriveResult",
+    "kind_of",
+    "name_of",
+    "queue_for",
 ]

@@ -89,6 +89,10 @@ class Acks:
     async def _delete_batch(self, rows: Sequence[Row]) -> Sequence[EntryResult]:
         receipts = [row.receipt for row in rows]
         results = await self._queue.delete(receipts)
+        # Where an extension changes the receipt, one that is on its way may have done so already.
+        await self._leases.settled(
+            [row for row, result in zip(rows, results, strict=True) if isinstance(result, ReceiptLost)]
+        )
         return _if_current(rows, receipts, results)
 
     async def _show_batch(self, shows: Sequence[_Show]) -> Sequence[EntryResult]:
@@ -109,7 +113,7 @@ class Acks:
         queue: Queue,
         carry: Callable[[Sequence[E]], Awaitable[Sequence[EntryResult]]],
     ) -> Batcher[E]:
-        return Batcher(
+        batcher = Batcher(
             carry,
             name=name,
             runtime=self._runtime,
@@ -120,6 +124,8 @@ class Acks:
             capacity=self._config.slots,
             retry=self._config.receive_backoff,
         )
+        self._deps.health.invariant(f"batches of {name}", batcher.check)
+        return batcher
 
 
 def _if_current(rows: Sequence[Row], receipts: Sequence[str], results: Sequence[EntryResult]) -> Sequence[EntryResult]:

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from agentd.bus.protocol import EntryFailed, EntryRefused, EntryResult
-from agentd.core import PermanentError, RetryPolicy, Runtime, TransientError
+from agentd.core import PermanentError, Permits, RetryPolicy, Runtime, TransientError
 from agentd.telemetry import Pulse
 
 E = TypeVar("E")
 
 _BEAT_S = 5.0
+_CALL_S = 15.0  # above the time-outs of the calls that one batch takes
+_CUT_S = 5.0  # a call that has not ended so long after it was cut never will
 
 
 @dataclass(slots=True)
@@ -24,7 +26,8 @@ class _Waiting(Generic[E]):
 class Batcher(Generic[E]):
     """Collects entries into batches and carries them out, several at once.
 
-    `carry` does one batch and answers entry by entry. The sum of a batch's bytes is the queue adapter's business.
+    `carry` does one batch and answers entry by entry; one that hangs is cut, and counts as failed. The sum of a batch's
+    bytes is the queue adapter's business.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Batcher(Generic[E]):
         self._pulse = pulse
         self._max_batch = max_batch
         self._linger_s = linger_s
-        self._in_flight = asyncio.Semaphore(in_flight)
+        self._in_flight = Permits(in_flight, runtime=runtime)
         self._entries: asyncio.Queue[_Waiting[E]] = asyncio.Queue(capacity)
         self._retry = retry
 
@@ -72,14 +75,19 @@ class Batcher(Generic[E]):
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    await self._in_flight.acquire()
-                    batch = await self._collect()
-                    self._pulse.beat()
-                    task = self._runtime.spawn(group, self._carry_out(batch), f"batch-{self._name}")
-                    task.add_done_callback(partial(self._carried_out, batch))
+                    self._pulse.beat("waiting for batches in flight", within_s=_CALL_S)
+                    async with self._in_flight.hold() as permit:
+                        batch = await self._collect()
+                        task = self._runtime.spawn(group, self._carry_out(batch), f"batch-{self._name}")
+                        self._in_flight.hand_over(permit, task, longest_s=_CALL_S + _CUT_S)
+                        task.add_done_callback(partial(_stopped, batch))
         finally:
             while not self._entries.empty():
                 _answer(self._entries.get_nowait(), EntryFailed("the agent stops"))
+
+    def check(self) -> str | None:
+        """What is wrong with the batches in flight, or None."""
+        return self._in_flight.check()
 
     async def _once(self, entry: E, deadline: float | None) -> EntryResult:
         waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
@@ -107,11 +115,12 @@ class Batcher(Generic[E]):
 
     async def _first(self) -> _Waiting[E]:
         while True:
+            self._pulse.beat("waiting for entries", within_s=_BEAT_S)
             try:
                 async with asyncio.timeout(_BEAT_S):
                     return await self._entries.get()
             except TimeoutError:
-                self._pulse.beat()
+                continue
 
     async def _carry_out(self, batch: list[_Waiting[E]]) -> None:
         # Who has given up meanwhile has cancelled its future.
@@ -120,19 +129,22 @@ class Batcher(Generic[E]):
             for waiting, result in zip(wanted, await self._results(wanted), strict=True):
                 _answer(waiting, result)
 
-    def _carried_out(self, batch: list[_Waiting[E]], _done: asyncio.Task[None]) -> None:
-        self._in_flight.release()
-        _answer_all(batch, EntryFailed("the agent stops"))
-
     async def _results(self, batch: Sequence[_Waiting[E]]) -> Sequence[EntryResult]:
         try:
-            results = await self._carry([waiting.entry for waiting in batch])
+            async with asyncio.timeout(_CALL_S):
+                results = await self._carry([waiting.entry for waiting in batch])
+        except TimeoutError:
+            return [EntryFailed(f"no answer in {_CALL_S:g} s")] * len(batch)
         except TransientError as error:
             return [EntryFailed(error.message, error.retry_after)] * len(batch)
         except PermanentError as error:
             return [EntryRefused(error.message)] * len(batch)
         self._pulse.succeeded()
         return results
+
+
+def _stopped(batch: Sequence[_Waiting[E]], _done: asyncio.Task[None]) -> None:
+    _answer_all(batch, EntryFailed("the agent stops"))
 
 
 def _answer(waiting: _Waiting[E], result: EntryResult) -> None:

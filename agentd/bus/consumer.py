@@ -22,6 +22,7 @@ log = get_logger("bus")
 Loop = Callable[[], Coroutine[None, None, None]]
 
 _POLL_MARGIN_S = 5.0  # a hung poll is cut so long after its wait
+_CALL_S = 15.0  # above the time-out of a call to a queue
 
 
 class Consumer:
@@ -60,7 +61,7 @@ class Consumer:
         self._deliveries = Deliveries(self._deps, acks=self._acks, handle=handle)
         self._receivers = Receivers(self._deps, intake=intake, accept=self._deliveries.accept)
         self._sweeper = Sweeper(self._deps, sweep=sweep)
-        self._depth_pulse = self._deps.pulse("depth", idle_s=config.depth_interval_s)
+        self._depth_pulse = self._deps.pulse("depth")
         self._draining = asyncio.Event()
         self._grace_s = 0.0
         self._releasing = False
@@ -129,12 +130,14 @@ class Consumer:
         while True:
             try:
                 for queue in (self._deps.queue, self._deps.dead_letters):
-                    depth = await queue.depth()
+                    self._depth_pulse.beat(f"asking for the depth of {queue.name}", within_s=_CALL_S)
+                    async with asyncio.timeout(_CALL_S):
+                        depth = await queue.depth()
                     self._deps.metrics.queue_depth.labels(queue=queue.name).set(depth.visible)
                 self._depth_pulse.succeeded()
-            except AgentError as error:
-                log.warning("depth.failed", reason=error.reason, error=error.message)
-                self._depth_pulse.beat()
+            except (AgentError, TimeoutError) as error:
+                log.warning("depth.failed", error=str(error))
+            self._depth_pulse.beat("sleeping", within_s=self._deps.config.depth_interval_s)
             await self._deps.runtime.sleep(self._deps.config.depth_interval_s)
 
     async def _finish(self) -> None:

@@ -39,7 +39,8 @@ class Deliveries:
         self._queue = deps.queue
         self._table = deps.table
         self._runtime = deps.runtime
-        self._metrics = deps.metrics
+        self._received = deps.metrics.events_received.labels(queue=deps.queue.name)
+        self._age = deps.metrics.event_queue_age.labels(queue=deps.queue.name)
         self._config = deps.config
         self._acks = acks
         self._handle = handle
@@ -62,8 +63,8 @@ class Deliveries:
         now = self._runtime.monotonic()
         visible_until = now + self._config.visibility_s
         cap_at = now + self._queue.limits.max_visibility_s - self._config.lease_margin_s
+        self._received.inc(len(messages))
         for message in messages:
-            self._metrics.events_received.labels(queue=self._queue.name).inc()
             if held := self._table.get(message.message_id):
                 log.info("delivery.received_again", message_id=message.message_id, phase=held.phase)
                 held.received_again(message, visible_until=visible_until, cap_at=cap_at)
@@ -78,8 +79,7 @@ class Deliveries:
     def _delivery(self, message: Received) -> Delivery:
         now = self._runtime.now()
         if message.sent_at is not None and message.receive_count == 1:
-            self._metrics.event_queue_age.labels(queue=self._queue.name).observe(max(now - message.sent_at, 0.0))
-        retention_s = self._queue.limits.retention_s
+            self._age.observe(max(now - message.sent_at, 0.0))
         return Delivery(
             message_id=message.message_id,
             body=message.body,
@@ -90,20 +90,21 @@ class Deliveries:
             # On a standard queue a group only spreads load over tenants; it keeps no order.
             group=message.group if self._queue.limits.fifo else None,
             dead_letter_epoch=epoch_of(message.attributes),
-            retained_until=None if message.sent_at is None else message.sent_at + retention_s,
+            retained_until=self._retained_until(message),
             attributes=message.attributes,
         )
+
+    def _retained_until(self, message: Received) -> float | None:
+        if message.expires_at is not None or message.sent_at is None:
+            return message.expires_at
+        return message.sent_at + self._queue.limits.retention_s
 
     async def _deliver(self, row: Row) -> None:
         began_at = self._runtime.monotonic()
         result = "left"
         try:
             if row.stop is None:
-                async with asyncio.TaskGroup() as group:
-                    row.work = self._runtime.spawn(group, self._work(row), f"handle-{row.message_id}")
-                if row.work.cancelled() and row.stop is None:
-                    # Cancelled by something of its own, not by the bus: as good as an unexpected error.
-                    row.end(Stop.RELEASED, delay_s=self._delay_after_error(row.delivery))
+                await self._work_unless_ended(row)
             if row.stop in (Stop.RELEASED, Stop.PARKED):
                 result = await self._acks.give_back(row, delay_s=row.stop_delay_s)
         finally:
@@ -113,6 +114,18 @@ class Deliveries:
             seconds = self._runtime.monotonic() - began_at
             why = row.stop.name.lower()
             log.info("delivery.ended", message_id=row.message_id, why=why, result=result, seconds=round(seconds, 3))
+
+    async def _work_unless_ended(self, row: Row) -> None:
+        """Work until the delivery has come to its end, or the bus ends it: the row says which."""
+        try:
+            with row.work:
+                await self._work(row)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Cancelled by something of its own, not by the bus: as good as an unexpected error.
+            row.end(Stop.RELEASED, delay_s=self._delay_after_error(row.delivery))
 
     async def _work(self, row: Row) -> None:
         began_at = self._runtime.monotonic()

@@ -8,8 +8,6 @@ from agentd.bus.table import DeliveryTable
 from agentd.core import Runtime
 from agentd.telemetry import Health, Metrics, Pulse
 
-_CALLS_LATE_S = 60.0  # a loop whose every wait is bounded by a call's own time-out iterates well within this
-
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -24,9 +22,9 @@ class Deps:
     config: BusConfig
     _pulses: list[Pulse] = field(default_factory=list)
 
-    def pulse(self, loop: str, *, idle_s: float = 0.0) -> Pulse:
-        """The pulse of a loop that lasts as long as the consumer. `idle_s`: how long it sleeps between iterations."""
-        pulse = self.health.pulse(f"{self.queue.name}-{loop}", late_after_s=2 * idle_s + _CALLS_LATE_S)
+    def pulse(self, loop: str) -> Pulse:
+        """The pulse of a loop that lasts as long as the consumer."""
+        pulse = self.health.pulse(f"{self.queue.name}-{loop}")
         self._pulses.append(pulse)
         return pulse
 

@@ -11,6 +11,8 @@ from agentd.telemetry import get_logger
 
 log = get_logger("bus")
 
+_CALL_S = 15.0  # above the time-out of a call to a queue
+
 
 class Leases:
     """Extends, in batches, what has a third of its lease left; ends a delivery whose lease is lost."""
@@ -28,14 +30,18 @@ class Leases:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._tick(group)
-                self._pulse.beat()
+                self._pulse.beat("sleeping", within_s=self._config.lease_tick_s)
                 await self._runtime.sleep(self._config.lease_tick_s)
 
     async def let_go(self, row: Row) -> None:
         """Extend the row no more, and wait out a call that does so now: what follows sets the visibility for good."""
         row.leased = False
-        if row.extension is not None:
-            await asyncio.wait({row.extension})
+        await self.settled([row])
+
+    async def settled(self, rows: Sequence[Row]) -> None:
+        """Wait for the extensions of these rows that are on their way: their answers may bring new receipts."""
+        if extensions := {row.extension for row in rows if row.extension is not None}:
+            await asyncio.wait(extensions)
 
     def _tick(self, group: asyncio.TaskGroup) -> None:
         now = self._runtime.monotonic()
@@ -69,11 +75,12 @@ class Leases:
 
     async def _results(self, changes: Sequence[tuple[str, float]]) -> Sequence[EntryResult]:
         try:
-            results = await self._queue.change_visibility(changes)
-        except (TransientError, PermanentError) as error:
+            async with asyncio.timeout(_CALL_S):
+                results = await self._queue.change_visibility(changes)
+        except (TransientError, PermanentError, TimeoutError) as error:
             # Access may be granted again: either way it is tried on every tick while the lease lasts.
-            log.warning("lease.extension_failed", messages=len(changes), reason=error.reason, error=error.message)
-            return [EntryFailed(error.message)] * len(changes)
+            log.warning("lease.extension_failed", messages=len(changes), error=str(error))
+            return [EntryFailed(str(error))] * len(changes)
         self._pulse.succeeded()
         return results
 

@@ -61,5 +61,5 @@ def epoch_of(attributes: Mapping[str, str]) -> int | None:
 
 def _with_attribute(letter: Outgoing, name: str, value: str, limits: QueueLimits) -> Outgoing:
     longer = replace(letter, attributes={**letter.attributes, name: value})
-    fits = longer.size_bytes <= limits.max_message_bytes and len(longer.attributes) <= MAX_ATTRIBUTES
+    fits = limits.fits(longer) and len(longer.attributes) <= MAX_ATTRIBUTES
     return longer if fits and value else letter

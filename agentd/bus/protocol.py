@@ -1,13 +1,16 @@
 """What the consumer asks of a queue. Every adapter keeps every sentence of it; the conformance suite holds them to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Protocol
+
+from agentd.bus.facts import QueueFacts
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """What the queue can take. Read from the queue where it says so."""
+    """What the queue can take, and what it can do. Read from the queue where it says so."""
 
     max_message_bytes: int
     max_batch: int
@@ -20,12 +23,24 @@ class QueueLimits:
     visibility_s: float
     """The queue's own default."""
     max_receive_count: int | None
-    """Of the queue's redrive policy: how often it hands a message out before it moves it by itself; None without one."""
+    """How often the queue hands a message out before it moves it to its dead-letter queue by itself; None: it never does."""
+    tells_hidden: bool = True
+    """Whether `depth` tells hidden messages from those that show; else all of them count as visible."""
+    size_of: "Callable[[Outgoing], int]" = attrgetter("size_bytes")
+    """What of a message counts against `max_message_bytes`."""
+
+    def fits(self, message: "Outgoing") -> bool:
+        """Whether the message is small enough."""
+        return self.size_of(message) <= self.max_message_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message as the queue hands it out. Times are seconds since the epoch. `receipt` is good for this receive only."""
+    """A message as the queue hands it out. Times are seconds since the epoch.
+
+    `receipt` is good for this receive only, and until a change of visibility has brought a newer one. `expires_at` is when
+    the queue drops the message, where every message has a time of its own; else the queue's retention says it.
+    """
 
     message_id: str
     receipt: str
@@ -34,6 +49,7 @@ class Received:
     sent_at: float | None
     group: str | None
     attributes: dict[str, str] = field(default_factory=dict)
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +64,14 @@ class Outgoing:
 
     @property
     def size_bytes(self) -> int:
-        """What counts against `max_message_bytes`: the body, and each attribute's name, type and value."""
+        """The body, and each attribute's name, type and value: what most queues count."""
         attributes = (len(f"{name}String{value}".encode()) for name, value in self.attributes.items())
         return len(self.body.encode()) + sum(attributes)
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The entry was carried out. `receipt` is the one to use from now on, where the queue changes it."""
+    """The entry was carried out. `receipt` is the one to use from now on, where the queue changes it: the old one is lost."""
 
     receipt: str | None = None
 
@@ -107,8 +123,18 @@ class Queue(Protocol):
         ...
 
     @property
+    def url(self) -> str:
+        """Where it is, as settings name it."""
+        ...
+
+    @property
     def limits(self) -> QueueLimits:
         """Known once `open` has returned."""
+        ...
+
+    @property
+    def dead_letters_url(self) -> str | None:
+        """The queue for dead letters that goes with this one, known once `open` has returned; None when nothing names one."""
         ...
 
     async def open(self) -> None:
@@ -140,4 +166,8 @@ class Queue(Protocol):
 
     async def depth(self) -> QueueDepth:
         """How much is on the queue, roughly."""
+        ...
+
+    async def facts(self) -> QueueFacts:
+        """How the queue is set up, for people who look after it."""
         ...

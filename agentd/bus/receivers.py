@@ -7,8 +7,9 @@ from functools import partial
 from agentd.bus.deps import Deps
 from agentd.bus.intake import Intake
 from agentd.bus.protocol import Received
+from agentd.bus.silence import ASK_S, Silence
 from agentd.bus.table import Reservation
-from agentd.core import PermanentError, TransientError
+from agentd.core import PermanentError, Reason, TransientError
 from agentd.telemetry import Pulse, get_logger
 
 log = get_logger("bus")
@@ -16,6 +17,7 @@ log = get_logger("bus")
 Accept = Callable[[asyncio.TaskGroup, Sequence[Received], Reservation], None]
 
 _BEAT_S = 5.0
+_CUT_S = 6.0  # a poll that the adapter has not cut so long after its wait is cut here
 
 
 class Receivers:
@@ -34,6 +36,7 @@ class Receivers:
         self._config = deps.config
         self._intake = intake
         self._accept = accept
+        self._silence = Silence(deps.queue, deps.runtime)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[int] = set()
         self._polling: set[int] = set()
@@ -66,16 +69,16 @@ class Receivers:
 
     def check(self) -> str | None:
         """What is wrong, or None: a queue that nobody receives from looks healthy otherwise."""
+        if not self._started or self._stopping:
+            return None
         at_work = len(self._tasks) - len(self._leaving)
-        if self._started and not self._stopping and at_work < self._config.receivers_min:
+        if at_work < self._config.receivers_min:
             return f"{at_work} receivers at work, at least {self._config.receivers_min} are needed"
-        return None
+        return None if self._intake.reasons else self._silence.found
 
     def _add(self, group: asyncio.TaskGroup) -> None:
         index = next(n for n in range(self._config.receivers_max) if n not in self._tasks)
-        config = self._config
-        late_after_s = 2 * config.wait_s + config.receive_backoff_cap_s + 3 * _BEAT_S
-        pulse = self._health.pulse(f"{self._queue.name}-receiver-{index}", late_after_s=late_after_s)
+        pulse = self._health.pulse(f"{self._queue.name}-receiver-{index}")
         task = self._runtime.spawn(group, self._run(group, index, pulse), pulse.loop)
         self._tasks[index] = task
         task.add_done_callback(partial(self._ended, index, pulse))
@@ -94,13 +97,18 @@ class Receivers:
         failures = 0
         while not self._stopping:
             await self._ready(pulse)
+            began_at = self._runtime.monotonic()
+            pulse.beat("receiving", within_s=self._config.wait_s)
             try:
                 asked, received = await self._receive(group, index)
             except (TransientError, PermanentError) as error:
                 failures += 1
+                pulse.beat("asking whether the queue answers", within_s=ASK_S)
+                await self._silence.look_into(began_at, wait_s=self._config.wait_s)
                 await self._back_off(error, failures, pulse)
                 continue
             failures = 0
+            self._silence.answered()
             pulse.succeeded()
             if received == asked == self._queue.limits.max_batch:
                 self._grow(group)
@@ -111,12 +119,13 @@ class Receivers:
     async def _ready(self, pulse: Pulse) -> None:
         """Wait until there is a slot and nobody has paused the intake."""
         while self._intake.reasons or not self._table.free:
+            pulse.beat("waiting for a free slot", within_s=_BEAT_S)
             try:
                 async with asyncio.timeout(_BEAT_S):
                     await self._intake.open()
                     await self._table.slot_free()
             except TimeoutError:
-                pulse.beat()
+                continue
 
     async def _receive(self, group: asyncio.TaskGroup, index: int) -> tuple[int, int]:
         """How many were asked for, and how many came."""
@@ -125,7 +134,11 @@ class Receivers:
             asked = reservation.size
             self._polling.add(index)
             try:
-                messages = await self._queue.receive(asked, wait_s=config.wait_s, visibility_s=config.visibility_s)
+                async with asyncio.timeout(config.wait_s + _CUT_S):
+                    messages = await self._queue.receive(asked, wait_s=config.wait_s, visibility_s=config.visibility_s)
+            except TimeoutError as error:
+                message = f"receive on queue {self._queue.name}: no answer in {config.wait_s + _CUT_S:g} s"
+                raise TransientError(Reason.UNAVAILABLE, message) from error
             finally:
                 self._polling.discard(index)
             self._accept(group, messages, reservation)
@@ -135,14 +148,13 @@ class Receivers:
 
     async def _back_off(self, error: TransientError | PermanentError, failures: int, pulse: Pulse) -> None:
         self._metrics.receives.labels(queue=self._queue.name, result="failed").inc()
-        pulse.beat()
         ceiling = self._config.receive_backoff.ceiling_s(failures)
         asked = error.retry_after if isinstance(error, TransientError) else None
         pause = min(max(asked or 0.0, self._runtime.full_jitter(ceiling)), self._config.receive_backoff_cap_s)
         log.warning("receive.failed", queue=self._queue.name, reason=error.reason, error=error.message, pause_s=pause)
         if not self._stopping:
+            pulse.beat("pausing after a failed receive", within_s=pause)
             await self._runtime.sleep(pause)
-        pulse.beat()
 
     def _grow(self, group: asyncio.TaskGroup) -> None:
         if self._table.free and len(self._tasks) < self._config.receivers_max and not self._stopping:

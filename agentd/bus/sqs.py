@@ -4,16 +4,14 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
-from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentd.bus.facts import QueueFacts, facts_of
+from agentd.bus.facts import QueueFacts, sqs_facts
 from agentd.bus.protocol import (
     Done,
     EntryFailed,
@@ -24,15 +22,11 @@ from agentd.bus.protocol import (
     QueueLimits,
     Received,
 )
+from agentd.bus.rules import check_size, fault
+from agentd.bus.sqs_calls import SqsCalls, new_session, sqs_calls
 from agentd.bus.sqs_errors import call_error
-from agentd.bus.sqs_wire import MAX_BATCH, check_size, fault, outcomes, parts, received, send_entry
+from agentd.bus.sqs_wire import MAX_BATCH, Json, outcomes, parts, received, send_entry
 from agentd.core import AgentError, AwsConfig, PermanentError, Reason, Runtime
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs.client import SQSClient
-    from types_aiobotocore_sqs.type_defs import ReceiveMessageRequestTypeDef
-
-T = TypeVar("T")
 
 _MAX_WAIT_S = 20.0
 _MAX_VISIBILITY_S = 43_200.0
@@ -70,16 +64,15 @@ class SqsQueue:
         call_timeout_s: float = 10.0,
         session: AioSession | None = None,
     ) -> None:
-        self.url = url
+        self._url = url
         self._name = name
         self._aws = aws
         self._runtime = runtime
         self._connections = connections
         self._call_timeout_s = call_timeout_s
-        # It holds the credentials and the parsed service model: the queues of one account share it.
-        self._session = session or AioSession(profile=aws.profile)
+        self._session = session
         self._stack = AsyncExitStack()
-        self._client_or_none: SQSClient | None = None
+        self._calls_or_none: SqsCalls | None = None
         self._limits: QueueLimits | None = None
         self._dead_letter_arn: str | None = None
         self._unanswered: list[_Attempt] = []
@@ -90,16 +83,28 @@ class SqsQueue:
         return self._name
 
     @property
+    def url(self) -> str:
+        """As settings name it."""
+        return self._url
+
+    @property
     def limits(self) -> QueueLimits:
         """Known once `open` has returned."""
         if self._limits is None:
             raise RuntimeError(f"queue {self._name} is not open")
         return self._limits
 
+    @property
+    def dead_letters_url(self) -> str | None:
+        """The queue that the redrive policy names. It is in the same account and region."""
+        if self._dead_letter_arn is None:
+            return None
+        return f"{self._url.rsplit('/', 1)[0]}/{self._dead_letter_arn.rsplit(':', 1)[1]}"
+
     async def open(self) -> None:
         """Connect and read the limits."""
         try:
-            self._client_or_none = await self._connect()
+            self._calls_or_none = await self._connect()
             self._read_limits(await self._attributes())
         except BaseException:
             await self.close()
@@ -107,34 +112,16 @@ class SqsQueue:
 
     async def close(self) -> None:
         """Let go of connections."""
-        self._client_or_none = None
+        self._calls_or_none = None
         await self._stack.aclose()
-
-    def dead_letter_queue(self, name: str = "dead-letters") -> "SqsQueue | None":
-        """The queue, not yet open, that the redrive policy names; None without one. It is in the same account and region."""
-        if self._dead_letter_arn is None:
-            return None
-        return self.sibling(f"{self.url.rsplit('/', 1)[0]}/{self._dead_letter_arn.rsplit(':', 1)[1]}", name=name)
-
-    def sibling(self, url: str, *, name: str) -> "SqsQueue":
-        """Another queue, not yet open, reached the same way with the same credentials."""
-        return SqsQueue(
-            url,
-            name=name,
-            aws=self._aws,
-            runtime=self._runtime,
-            connections=self._connections,
-            call_timeout_s=self._call_timeout_s,
-            session=self._session,
-        )
 
     async def receive(self, limit: int, *, wait_s: float, visibility_s: float) -> Sequence[Received]:
         """Up to `limit` messages. On FIFO queues a receive whose answer was lost is asked again by its attempt id."""
-        check_size(limit)
+        check_size(limit, MAX_BATCH)
         attempt = self._attempt(limit) if self.limits.fifo else None
         wait = min(math.ceil(wait_s), int(_MAX_WAIT_S))
-        request: ReceiveMessageRequestTypeDef = {
-            "QueueUrl": self.url,
+        request: Json = {
+            "QueueUrl": self._url,
             "MaxNumberOfMessages": limit,
             "WaitTimeSeconds": wait,
             "VisibilityTimeout": math.ceil(visibility_s),
@@ -144,47 +131,31 @@ class SqsQueue:
         if attempt is not None:
             request |= {"MaxNumberOfMessages": attempt.limit, "ReceiveRequestAttemptId": attempt.id}
         try:
-            answer = await self._call(
-                "ReceiveMessage", self._client.receive_message(**request), within_s=wait + _READ_MARGIN_S
-            )
+            answer = await self._call("ReceiveMessage", request, within_s=wait + _READ_MARGIN_S)
         except AgentError as error:
             if attempt is not None and not isinstance(error.__cause__, ClientError):
                 self._unanswered = [*self._unanswered, attempt][-_ATTEMPTS_KEPT:]
             raise
-        return [received(message) for message in answer.get("Messages", [])]
+        return [received(message) for message in answer.get("Messages") or ()]
 
     async def delete(self, receipts: Sequence[str]) -> Sequence[EntryResult]:
         """Take messages off the queue."""
-        check_size(len(receipts))
-        answer = await self._call(
-            "DeleteMessageBatch",
-            self._client.delete_message_batch(
-                QueueUrl=self.url,
-                Entries=[{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)],
-            ),
-        )
-        return outcomes(
-            len(receipts), [entry["Id"] for entry in answer.get("Successful", [])], answer.get("Failed", [])
-        )
+        check_size(len(receipts), MAX_BATCH)
+        entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
+        return outcomes(len(receipts), await self._batch("DeleteMessageBatch", entries))
 
     async def change_visibility(self, changes: Sequence[tuple[str, float]]) -> Sequence[EntryResult]:
         """Hide each (receipt, seconds from now); 0 shows it again at once."""
-        check_size(len(changes))
-        answer = await self._call(
-            "ChangeMessageVisibilityBatch",
-            self._client.change_message_visibility_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": math.ceil(seconds)}
-                    for n, (receipt, seconds) in enumerate(changes)
-                ],
-            ),
-        )
-        return outcomes(len(changes), [entry["Id"] for entry in answer.get("Successful", [])], answer.get("Failed", []))
+        check_size(len(changes), MAX_BATCH)
+        entries = [
+            {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": math.ceil(seconds)}
+            for n, (receipt, seconds) in enumerate(changes)
+        ]
+        return outcomes(len(changes), await self._batch("ChangeMessageVisibilityBatch", entries))
 
     async def send(self, messages: Sequence[Outgoing]) -> Sequence[EntryResult]:
         """Put messages on the queue. What it would refuse anyway is refused here, so that it cannot spoil a batch."""
-        check_size(len(messages))
+        check_size(len(messages), MAX_BATCH)
         results: dict[int, EntryResult] = {}
         fit: dict[int, int] = {}
         for n, message in enumerate(messages):
@@ -213,45 +184,31 @@ class SqsQueue:
 
     async def facts(self) -> QueueFacts:
         """How the queue is set up, and roughly what is on it."""
-        return facts_of(self.url, await self._attributes())
+        return sqs_facts(self._url, await self._attributes())
 
-    @property
-    def _client(self) -> "SQSClient":
-        if self._client_or_none is None:
-            raise RuntimeError(f"queue {self._name} is not open")
-        return self._client_or_none
-
-    async def _connect(self) -> "SQSClient":
-        config = AioConfig(
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            connect_timeout=self._call_timeout_s,
-            read_timeout=_MAX_WAIT_S + _READ_MARGIN_S,
-            max_pool_connections=self._connections,
-            parameter_validation=False,
-        )
+    async def _connect(self) -> SqsCalls:
         try:
-            client: SQSClient = await self._stack.enter_async_context(
-                self._session.create_client(
-                    "sqs",
-                    region_name=self._aws.region or region_of(self.url),
-                    endpoint_url=self._aws.endpoint_url,
-                    config=config,
-                )
+            calls = sqs_calls(
+                self._session or new_session(self._aws.profile),
+                region=self._aws.region or region_of(self._url),
+                endpoint_url=self._aws.endpoint_url,
+                connect_timeout_s=self._call_timeout_s,
+                read_timeout_s=_MAX_WAIT_S + _READ_MARGIN_S,
+                connections=self._connections,
+                runtime=self._runtime,
             )
+            return await self._stack.enter_async_context(calls)
         except BotoCoreError as error:
             raise call_error(error, operation="connect", queue=self._name) from error
         except ValueError as error:  # botocore's word for an endpoint that is no URL
             raise PermanentError(Reason.INVALID_REQUEST, f"connect to queue {self._name}: {error}") from error
-        return client
 
     async def _attributes(self) -> Mapping[str, str]:
-        answer = await self._call(
-            "GetQueueAttributes", self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        )
-        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+        answer = await self._call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": ["All"]})
+        return answer.get("Attributes") or {}
 
     def _read_limits(self, attributes: Mapping[str, str]) -> None:
-        fifo = attributes.get("FifoQueue", "false") == "true" or self.url.endswith(".fifo")
+        fifo = attributes.get("FifoQueue", "false") == "true" or self._url.endswith(".fifo")
         redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
         self._dead_letter_arn = redrive.get("deadLetterTargetArn")
         self._limits = QueueLimits(
@@ -276,22 +233,19 @@ class SqsQueue:
         return _Attempt(self._runtime.new_id(), limit, now)
 
     async def _send_part(self, messages: Mapping[int, Outgoing]) -> dict[int, EntryResult]:
-        answer = await self._call(
-            "SendMessageBatch",
-            self._client.send_message_batch(
-                QueueUrl=self.url,
-                Entries=[
-                    send_entry(str(place), message, self.limits) for place, message in enumerate(messages.values())
-                ],
-            ),
-        )
-        done = [entry["Id"] for entry in answer.get("Successful", [])]
-        return dict(zip(messages, outcomes(len(messages), done, answer.get("Failed", [])), strict=True))
+        entries = [send_entry(str(place), message, self.limits) for place, message in enumerate(messages.values())]
+        results = outcomes(len(messages), await self._batch("SendMessageBatch", entries))
+        return dict(zip(messages, results, strict=True))
 
-    async def _call(self, operation: str, call: Awaitable[T], *, within_s: float | None = None) -> T:
+    async def _batch(self, operation: str, entries: Sequence[Mapping[str, object]]) -> Json:
+        return await self._call(operation, {"QueueUrl": self._url, "Entries": entries})
+
+    async def _call(self, operation: str, request: Json, *, within_s: float | None = None) -> Json:
+        if self._calls_or_none is None:
+            raise RuntimeError(f"queue {self._name} is not open")
         try:
             async with asyncio.timeout(within_s or self._call_timeout_s):
-                return await call
+                return await self._calls_or_none.call(operation, request)
         except (ClientError, BotoCoreError, OSError) as error:  # TimeoutError is an OSError
             raise call_error(error, operation=operation, queue=self._name) from error
 

@@ -2,54 +2,20 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from agentd.bus.protocol import Done, EntryFailed, EntryResult, Outgoing, QueueLimits, Received
 from agentd.bus.sqs_errors import entry_error
-from agentd.bus.text import FORBIDDEN, MAX_ATTRIBUTES
 
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs.type_defs import (
-        BatchResultErrorEntryTypeDef,
-        MessageTypeDef,
-        SendMessageBatchRequestEntryTypeDef,
-    )
+Json = dict[str, Any]  # a request, an answer or a part of them, as the service's API model has it
 
 MAX_BATCH = 10
+_DONE = Done()
 
 
-def check_size(entries: int) -> None:
-    """ValueError for a batch that SQS would refuse as a whole."""
-    if not 1 <= entries <= MAX_BATCH:
-        raise ValueError(f"{entries} entries, a batch takes 1 to {MAX_BATCH}")
-
-
-def fault(message: Outgoing, limits: QueueLimits) -> str | None:
-    """Why the queue would refuse the message."""
-    return next(_faults(message, limits), None)
-
-
-def _faults(message: Outgoing, limits: QueueLimits) -> Iterator[str]:
-    if not message.body:
-        yield "the body is empty"
-    if bad := FORBIDDEN.search("".join((message.body, *message.attributes, *message.attributes.values()))):
-        yield f"character U+{ord(bad.group()):04X} is not allowed"
-        return  # a lone surrogate has no size in bytes
-    if len(message.attributes) > MAX_ATTRIBUTES:
-        yield f"{len(message.attributes)} attributes, allowed are {MAX_ATTRIBUTES}"
-    if empty := [name for name, value in message.attributes.items() if not value]:
-        yield f"attribute {empty[0]} is empty"
-    if message.delay_s > limits.max_delay_s:
-        yield f"a delay of {message.delay_s:g} s, allowed are {limits.max_delay_s:g} s"
-    if limits.fifo and not (message.group and message.dedupe_id):
-        yield "a FIFO queue needs a group and a dedupe id"
-    if message.size_bytes > limits.max_message_bytes:
-        yield f"{message.size_bytes} bytes with attributes, allowed are {limits.max_message_bytes}"
-
-
-def send_entry(entry_id: str, message: Outgoing, limits: QueueLimits) -> "SendMessageBatchRequestEntryTypeDef":
+def send_entry(entry_id: str, message: Outgoing, limits: QueueLimits) -> Json:
     """A message of a send batch."""
-    entry: SendMessageBatchRequestEntryTypeDef = {"Id": entry_id, "MessageBody": message.body}
+    entry: Json = {"Id": entry_id, "MessageBody": message.body}
     if message.attributes:
         entry["MessageAttributes"] = {
             name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()
@@ -76,34 +42,29 @@ def parts(sizes: Mapping[int, int], limit_bytes: int) -> Iterator[list[int]]:
         yield part
 
 
-def received(message: "MessageTypeDef") -> Received:
+def received(message: Json) -> Received:
     """A message as the queue hands it out; binary attributes are left out."""
-    system = {str(name): value for name, value in message.get("Attributes", {}).items()}
+    system = message.get("Attributes") or {}
+    attributes = message.get("MessageAttributes") or {}
     sent = system.get("SentTimestamp")
     return Received(
         message_id=message["MessageId"],
         receipt=message["ReceiptHandle"],
-        body=message.get("Body", ""),
+        body=message.get("Body") or "",
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=int(sent) / 1000 if sent else None,
         group=system.get("MessageGroupId"),
-        attributes={
-            name: value["StringValue"]
-            for name, value in message.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        attributes={name: value["StringValue"] for name, value in attributes.items() if value.get("StringValue")},
     )
 
 
-def outcomes(
-    count: int, done: Sequence[str], failed: "Sequence[BatchResultErrorEntryTypeDef]"
-) -> Sequence[EntryResult]:
-    """One result for each entry, in the order given. An entry that the answer does not mention has failed."""
+def outcomes(count: int, answer: Json) -> Sequence[EntryResult]:
+    """One result for each entry of a batch, in the order given. An entry that the answer does not mention has failed."""
     results: list[EntryResult] = [EntryFailed("the answer does not mention this entry")] * count
-    for entry_id in done:
-        results[int(entry_id)] = Done()
-    for entry in failed:
+    for entry in answer.get("Successful") or ():
+        results[int(entry["Id"])] = _DONE
+    for entry in answer.get("Failed") or ():
         results[int(entry["Id"])] = entry_error(
-            entry.get("Code", "Unknown"), entry.get("Message", ""), sender_fault=entry.get("SenderFault", True)
+            entry.get("Code") or "Unknown", entry.get("Message") or "", sender_fault=entry.get("SenderFault", True)
         )
     return results

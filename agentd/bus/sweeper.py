@@ -1,10 +1,11 @@
 """What the queue moved to the dead-letter queue by itself gets an outcome too."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from agentd.bus.deps import Deps
-from agentd.bus.letters import dead_letter, epoch_of
+from agentd.bus.letters import KEY, dead_letter, epoch_of
 from agentd.bus.peek import Peek, peeking
 from agentd.bus.protocol import Done, Received
 from agentd.core import AgentError, DeadLetter, Defer, Delete, Delivery, Disposition, Retry
@@ -12,9 +13,13 @@ from agentd.telemetry import get_logger
 
 log = get_logger("bus")
 
+_CALL_S = 15.0  # above the time-out of a call to a queue
+
 
 class Sweeper:
-    """Looks through the dead-letter queue now and then for messages without an agent's tags.
+    """Looks through the dead-letter queue now and then for messages that no agent has put there.
+
+    A redriven one that the queue has given up is among them: it carries its epoch, but no key.
 
     A `DeadLetter` disposition sends the message back to the dead-letter queue, tagged, and deletes the untagged one;
     `Delete` deletes it; any other leaves it for the next sweep.
@@ -24,7 +29,7 @@ class Sweeper:
         self._dead_letters = deps.dead_letters
         self._runtime = deps.runtime
         self._config = deps.config
-        self._pulse = deps.pulse("sweep", idle_s=deps.config.sweep_interval_s)
+        self._pulse = deps.pulse("sweep")
         self._sweep = sweep
         self._stopping = False
         self._at_rest = asyncio.Event()
@@ -42,6 +47,7 @@ class Sweeper:
         """Sweep until cancelled. The first comes at a random moment, so that replicas spread."""
         pause = self._runtime.full_jitter(self._config.sweep_interval_s)
         while True:
+            self._pulse.beat("sleeping", within_s=pause)
             await self._runtime.sleep(pause)
             pause = self._config.sweep_interval_s
             if self._stopping:
@@ -54,7 +60,6 @@ class Sweeper:
                 log.warning("sweep.failed", reason=error.reason, error=error.message)
             finally:
                 self._at_rest.set()
-                self._pulse.beat()
 
     async def _look_through(self) -> None:
         config = self._config
@@ -63,11 +68,14 @@ class Sweeper:
         ) as peek:
             while page := await self._page(peek):
                 for message in page:
-                    if epoch_of(message.attributes) is None and not self._stopping:
+                    self._pulse.beat("deciding on a dead letter", within_s=config.dead_letter_visibility_s)
+                    if KEY not in message.attributes and not self._stopping:
                         await self._one(message, peek)
+            calls = math.ceil(config.sweep_limit / self._dead_letters.limits.max_batch)
+            self._pulse.beat("showing dead letters again", within_s=calls * _CALL_S)
 
     async def _page(self, peek: Peek) -> list[Received]:
-        self._pulse.beat()
+        self._pulse.beat("looking through dead letters", within_s=_CALL_S)
         return [] if self._stopping else list(await peek.page())
 
     async def _one(self, message: Received, peek: Peek) -> None:
@@ -79,6 +87,7 @@ class Sweeper:
             sent_at=message.sent_at,
             receive_count=message.receive_count,
             group=message.group,
+            dead_letter_epoch=epoch_of(message.attributes),
             attributes=message.attributes,
         )
         try:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 
+from agentd.bus.cuts import Cut
 from agentd.bus.protocol import Received
 from agentd.core import Delivery, Phase
 from agentd.telemetry import Metrics
@@ -27,9 +29,9 @@ class Stop(Enum):
 class Row:
     """One message held. `visible_until` and `cap_at` are on the event loop's clock.
 
-    `work` is the handler's task while there is one, `delivery_task` the one that ends with the row. While `leased` the
-    ticker extends the lease; `extension` is the call that does so now. `stop` says why the bus has ended the delivery,
-    `stopped_in` in which phase.
+    `delivery_task` ends with the row; `work` is the part of it that the bus may end. While `leased` the ticker extends the
+    lease; `extension` is the call that does so now. `stop` says why the bus has ended the delivery, `stopped_in` in which
+    phase.
     """
 
     delivery: Delivery
@@ -42,7 +44,7 @@ class Row:
     stop_delay_s: float = 0.0
     leased: bool = True
     extension: asyncio.Task[None] | None = None
-    work: asyncio.Task[None] | None = None
+    work: Cut = field(default_factory=Cut)
     delivery_task: asyncio.Task[None] | None = None
 
     @property
@@ -54,8 +56,7 @@ class Row:
         """End the delivery: its handler is cancelled. Once ended it stays so."""
         if self.stop is None:
             self.stop, self.stopped_in, self.stop_delay_s = stop, self.phase, delay_s
-            if self.work is not None:
-                self.work.cancel()
+            self.work.end()
 
     def give_up(self) -> None:
         """Stop waiting for it to be given back: it leaves the table now, and its lease runs out."""
@@ -84,6 +85,7 @@ class DeliveryTable:
     slots: int
     metrics: Metrics
     _rows: dict[str, Row] = field(default_factory=dict)
+    _in_phase: dict[Phase, int] = field(default_factory=lambda: dict.fromkeys(Phase, 0))
     _reservations: list[Reservation] = field(default_factory=list)
     _used: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -94,7 +96,7 @@ class DeliveryTable:
         self._slot_freed.set()
         self._emptied.set()
         for phase in Phase:
-            self.metrics.events_in_flight.labels(state=phase).set(0)
+            self.metrics.events_in_flight.labels(state=phase).set_function(partial(self._in_phase.__getitem__, phase))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -139,21 +141,20 @@ class DeliveryTable:
         reservation.size -= 1
         self._rows[row.message_id] = row
         self._emptied.clear()
-        self.metrics.events_in_flight.labels(state=row.phase).inc()
+        self._in_phase[row.phase] += 1
 
     def attach(self, row: Row, task: asyncio.Task[None]) -> None:
         """The task that ends with the row. A task that is cancelled before its first step removes its row all the same."""
         row.delivery_task = task
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _done: self.remove(row))
+        task.add_done_callback(partial(self._ended, row))
 
     def move(self, row: Row, phase: Phase) -> None:
         """The row's phase changes."""
         if row.phase is phase or self._rows.get(row.message_id) is not row:
             return
-        self.metrics.events_in_flight.labels(state=row.phase).dec()
-        self.metrics.events_in_flight.labels(state=phase).inc()
+        self._in_phase[row.phase] -= 1
+        self._in_phase[phase] += 1
         row.phase = phase
 
     def remove(self, row: Row) -> None:
@@ -161,15 +162,14 @@ class DeliveryTable:
         if self._rows.get(row.message_id) is not row:
             return
         del self._rows[row.message_id]
-        self.metrics.events_in_flight.labels(state=row.phase).dec()
+        self._in_phase[row.phase] -= 1
         self._use(-1)
         if not self._rows:
             self._emptied.set()
 
     def counts(self) -> dict[Phase, int]:
         """Rows by phase."""
-        found = Counter(row.phase for row in self._rows.values())
-        return {phase: found[phase] for phase in Phase}
+        return dict(self._in_phase)
 
     def check(self) -> str | None:
         """What is wrong with the books, or None (I9)."""
@@ -178,6 +178,10 @@ class DeliveryTable:
             return f"{self._used} slots in use, but {len(self._rows)} rows and {reserved} reserved by receives"
         if not 0 <= self._used <= self.slots:
             return f"{self._used} slots in use of {self.slots}"
+        if self._in_phase != (
+            found := {**dict.fromkeys(Phase, 0), **Counter(row.phase for row in self._rows.values())}
+        ):
+            return f"rows by phase are counted as {self._in_phase}, but they are {found}"
         live = {task for task in self._tasks if not task.done()}
         owned = {row.delivery_task for row in self._rows.values()}
         if orphans := [row.message_id for row in self._rows.values() if row.delivery_task not in live]:
@@ -185,6 +189,10 @@ class DeliveryTable:
         if len(live) != len(owned):
             return f"{len(live)} live deliveries, but {len(owned)} rows"
         return None
+
+    def _ended(self, row: Row, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.remove(row)
 
     def _use(self, change: int) -> None:
         self._used += change

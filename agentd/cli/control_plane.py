@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from agentd.bus import Done, Outgoing
-from agentd.bus.sqs import SqsQueue
+from agentd.bus import Done, Outgoing, Queue
 from agentd.cli.errors import StackError
 from agentd.cli.stack import CLUSTER_ID, TENANT_ID, Stack, open_queues
 from agentd.core import Runtime, Subject, TransientError
@@ -27,8 +26,8 @@ _PAUSE_S = 0.5  # after a call that failed
 class ControlPlane:
     """Sends to the commands queue and reads the reports queue until it is closed."""
 
-    commands: SqsQueue
-    reports: SqsQueue
+    commands: Queue
+    reports: Queue
     runtime: Runtime
     outcomes: list[Json] = field(default_factory=list)
     progress: list[Json] = field(default_factory=list)
@@ -97,8 +96,8 @@ class ControlPlane:
 @asynccontextmanager
 async def control_plane(stack: Stack, runtime: Runtime) -> AsyncIterator[ControlPlane]:
     """A control plane at work on the stack's queues."""
-    commands = SqsQueue(stack.commands_url, name="commands", aws=stack.aws, runtime=runtime)
-    reports = SqsQueue(stack.reports_url, name="reports", aws=stack.aws, runtime=runtime)
+    commands = stack.queue(stack.commands_url, "commands", runtime)
+    reports = stack.queue(stack.reports_url, "reports", runtime)
     async with open_queues(commands, reports), asyncio.TaskGroup() as group:
         plane = ControlPlane(commands, reports, runtime)
         collecting = runtime.spawn(group, plane.collect(), "collect-reports")

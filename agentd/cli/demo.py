@@ -18,9 +18,10 @@ from agentd.cli.answers import ask
 from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import ControlPlane, control_plane
 from agentd.cli.errors import StackError
-from agentd.cli.explain import show
+from agentd.cli.explain import show_event
 from agentd.cli.output import cell, print_table
 from agentd.cli.stack import DaemonProcess, Stack, start_stack
+from agentd.cli.stack_queues import QueueChoice
 from agentd.cli.story import Act, Expected, Stage, Telling, open_ledger, story
 from agentd.core import Runtime, system_runtime
 
@@ -131,8 +132,15 @@ class Teller:
     show_default=True,
     help="Where ledger and logs go; emptied first.",
 )
+@click.option(
+    "--queue",
+    type=click.Choice([choice.value for choice in QueueChoice]),
+    default=QueueChoice.SQS.value,
+    show_default=True,
+    help="What the queues are: emulated SQS, Azurite's (from npm), or a file.",
+)
 @asynchronous
-async def demo(folder: Path) -> None:
+async def demo(folder: Path, queue: str) -> None:
     """Run the main job on this machine and show it.
 
     An emulated cloud and a Kubernetes API server come up in child processes, the daemon in another; a story of events goes
@@ -142,7 +150,7 @@ async def demo(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     runtime = system_runtime()
     started = runtime.monotonic()
-    async with start_stack(folder) as stack:
+    async with start_stack(folder, queues=QueueChoice(queue)) as stack:
         wrong = await _play(stack, runtime)
     click.echo(f"\n{runtime.monotonic() - started:.1f} s; logs and ledger are in {folder}")
     if wrong:
@@ -231,8 +239,8 @@ async def _show_proxy(daemon: DaemonProcess) -> Sequence[str]:
 
 async def _explain(stack: Stack, runtime: Runtime, event_id: str) -> None:
     async with open_ledger(stack) as ledger:
-        for explanation in await dispatch.explain(ledger, event_id, now=runtime.now()):
-            show(explanation)
+        for explanation in (await dispatch.explain(ledger, event_id, now=runtime.now())).events:
+            show_event(explanation)
 
 
 async def _show_repetition(stack: Stack, plane: ControlPlane, teller: Teller) -> Sequence[str]:

@@ -12,6 +12,7 @@ from agentd.cli.common import asynchronous
 from agentd.cli.control_plane import event
 from agentd.cli.errors import StackError
 from agentd.cli.stack import DaemonProcess, Stack, start_stack
+from agentd.cli.stack_queues import QueueChoice
 from agentd.core import system_runtime
 from agentd.events import EnvironmentCreate, ProjectCreate
 
@@ -24,18 +25,25 @@ from agentd.events import EnvironmentCreate, ProjectCreate
     show_default=True,
     help="Where ledger, logs and an example event go. The ledger is kept from run to run only with the cloud it is about.",
 )
+@click.option(
+    "--queue",
+    type=click.Choice([choice.value for choice in QueueChoice]),
+    default=QueueChoice.SQS.value,
+    show_default=True,
+    help="What the queues are: emulated SQS, Azurite's (from npm), or a file.",
+)
 @asynchronous
-async def dev(folder: Path) -> None:
+async def dev(folder: Path, queue: str) -> None:
     """Run the daemon with everything that it needs embedded, and print commands to try. Ends with Ctrl-C."""
     stop = Stop()
     with stop.on_signals():
-        await _up(folder, stop)
+        await _up(folder, QueueChoice(queue), stop)
 
 
-async def _up(folder: Path, stop: Stop) -> None:
-    # The emulated cloud forgets everything when it stops, so a ledger from before would know of what is gone.
+async def _up(folder: Path, choice: QueueChoice, stop: Stop) -> None:
+    # The emulated cloud forgets everything when it stops, so a ledger or a queue from before would know of what is gone.
     await asyncio.to_thread(_forget, folder)
-    async with start_stack(folder) as stack:
+    async with start_stack(folder, queues=choice) as stack:
         daemon = DaemonProcess(stack.environment())
         await daemon.start()
         try:
@@ -59,7 +67,7 @@ async def _until_stopped(daemon: DaemonProcess, stop: Stop) -> None:
 
 
 def _forget(folder: Path) -> None:
-    for old in folder.glob("ledger.db*"):
+    for old in (*folder.glob("ledger.db*"), *folder.glob("queues.db*")):
         old.unlink()
 
 
@@ -83,7 +91,8 @@ def _commands(stack: Stack, daemon: DaemonProcess) -> str:
     proxy = f"127.0.0.1:{daemon.proxy_port}"
     return f"""
 The cloud is at {stack.cloud.endpoint_url}, the cluster at {stack.cluster_url},
-the daemon at {daemon.http_url} and its proxy at {proxy}. In another terminal:
+the daemon at {daemon.http_url} and its proxy at {proxy}. Events go to
+{stack.queues.where}. In another terminal:
 
   . {folder}/env                              # points every command below at this stack
   agentd doctor                               # can this installation do its job?

@@ -7,8 +7,7 @@ import click
 
 from agentd.app.queues import dead_letters_url
 from agentd.app.stopping import ExitCode
-from agentd.bus import DeadLetterEntry, DeadLetters
-from agentd.bus.sqs import SqsQueue
+from agentd.bus import DeadLetterEntry, DeadLetters, Queue, queue_for
 from agentd.cli.common import asynchronous, fail, load_settings
 from agentd.cli.output import moment, output_option, print_json, print_table
 from agentd.cli.stack import open_queues
@@ -107,10 +106,13 @@ async def redrive(
 @asynccontextmanager
 async def _dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
     runtime = system_runtime()
-    commands = SqsQueue(settings.commands.queue_url, name="commands", aws=settings.aws, runtime=runtime)
+
+    def queue(url: str, name: str) -> Queue:
+        return queue_for(url, name=name, aws=settings.aws, azure=settings.azure, runtime=runtime)
+
+    commands = queue(settings.commands.queue_url, "commands")
     async with open_queues(commands):
-        url = dead_letters_url(settings, commands)
-        letters = SqsQueue(url, name="dead-letters", aws=settings.aws, runtime=runtime)
+        letters = queue(dead_letters_url(settings, commands), "dead-letters")
         async with open_queues(letters):
             yield DeadLetters(letters, commands, runtime)
 

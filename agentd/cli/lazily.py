@@ -17,6 +17,11 @@ HELP: Mapping[str, str] = {
     "status": "Show what the daemon is doing.",
     "doctor": "Say whether this installation can do its job, and how to mend what is in the way.",
     "dlq": "Look at dead letters, and send them back once their cause is mended.",
+    "policy": "Try a policy, look at it, and approve what waits for a second person.",
+    "budget": "See how much may still be destroyed, and let it go on once you have looked.",
+    "intake": "Stop taking events in, on all replicas, and begin again.",
+    "keys": "Make keys for signatures, and look at key sets.",
+    "audit": "Verify the audit log offline, and read it.",
     "schema": "Print the contract.",
     "config": "Show the settings in force, and where each came from.",
 }

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
+from agentd.bus import QueueKind, kind_of
+from agentd.bus.address import azure_dead_letters_url
 from agentd.core import Handler, Permission
 from agentd.settings import Settings
 
@@ -21,6 +23,17 @@ QUEUE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "reports": ("sqs:SendMessage", "sqs:GetQueueAttributes"),
 }
 """By the queue's name. Sending dead letters back (`agentd dlq redrive`) needs sqs:SendMessage on commands as well."""
+
+_AZURE = "Microsoft.Storage/storageAccounts/queueServices/queues"
+_AZURE_HOLDS = (f"{_AZURE}/read", f"{_AZURE}/messages/process/action", f"{_AZURE}/messages/write")
+AZURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "commands": _AZURE_HOLDS,
+    "dead-letters": (*_AZURE_HOLDS, f"{_AZURE}/messages/add/action"),
+    "reports": (f"{_AZURE}/read", f"{_AZURE}/messages/add/action"),
+}
+"""The same on Azure Storage Queues. To make the dead-letter queue takes the right to write queues, once."""
+
+_READS_SECRET = ("secretsmanager:GetSecretValue",)
 
 _QUEUE_URL = re.compile(r"^https?://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com[^/]*/(\d{12})/([^/]+)$")
 
@@ -74,15 +87,45 @@ def of_agent(settings: Settings) -> tuple[Need, ...]:
     """What the agent needs beside its handlers: its queues, a login to the registry, the artifact store."""
     queues = {
         "commands": settings.commands.queue_url,
-        "dead-letters": settings.commands.dead_letter_queue_url or "(what the commands queue's redrive policy names)",
+        "dead-letters": settings.commands.dead_letter_queue_url or _beside(settings.commands.queue_url),
         "reports": settings.reports_queue_url,
     }
-    found = [need for name, url in sorted(queues.items()) for need in of_queue(name, arn_of(url) or url)]
+    found = [need for name, url in sorted(queues.items()) for need in _of_queue_at(name, url)]
+    found += [*_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
     return (*found, *_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix))
 
 
+def _of_audit(settings: Settings) -> Iterator[Need]:
+    config = settings.audit
+    if config.enabled and config.bucket is not None:
+        place = f"{config.bucket}/{config.prefix}/{settings.tenant_id}/{settings.cluster_id}"
+        yield from _on(f"arn:aws:s3:::{place}/*", ("s3:GetObject", "s3:PutObject"))
+
+
+def _of_queue_at(name: str, url: str) -> Iterator[Need]:
+    """By the queue's URL; a file needs no right in any cloud."""
+    match kind_of(url):
+        case QueueKind.SQS:
+            yield from of_queue(name, arn_of(url) or url)
+        case QueueKind.AZURE:
+            yield from (Need(Permission("azure", action, url), AGENT) for action in sorted(AZURE_ACTIONS[name]))
+        case QueueKind.EMBEDDED:
+            return
+
+
+def _beside(commands_url: str) -> str:
+    """The dead-letter queue that no setting names."""
+    match kind_of(commands_url):
+        case QueueKind.AZURE:
+            return azure_dead_letters_url(commands_url)
+        case QueueKind.EMBEDDED:
+            return commands_url
+        case QueueKind.SQS:
+            return "(what the commands queue's redrive policy names)"
+
+
 def of_queue(name: str, arn: str) -> Iterator[Need]:
-    """What the agent needs on one of its queues."""
+    """What the agent needs on one of its queues of SQS."""
     return _on(arn, QUEUE_ACTIONS[name])
 
 
@@ -99,6 +142,14 @@ def arn_of(url: str) -> str | None:
 
 def _of_registry() -> Iterator[Need]:
     return _on("*", ("ecr:GetAuthorizationToken",))
+
+
+def _of_secret(name: str | None) -> Iterator[Need]:
+    if name is not None:
+        # The ARN of a secret that is given by its name ends in six letters that only AWS knows.
+        yield from _on(
+            name if name.startswith("arn:") else f"arn:aws:secretsmanager:*:*:secret:{name}-??????", _READS_SECRET
+        )
 
 
 def _of_artifacts(bucket: str | None, prefix: str) -> Iterator[Need]:

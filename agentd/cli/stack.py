@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-from aiobotocore.session import AioSession
 
-from agentd.bus.sqs import SqsQueue
+from agentd.bus import Queue
 from agentd.cli.cluster_owner import cluster_owner
 from agentd.cli.errors import StackError
-from agentd.core import AwsConfig
+from agentd.cli.stack_queues import QueueChoice, StackQueues, make_queues
+from agentd.core import AwsConfig, Runtime
 from agentd.embedded import EmbeddedCloud, EmbeddedKubernetes
 from agentd.platform.config import ClusterConfig
 
@@ -40,9 +40,26 @@ class Stack:
     folder: Path
     kubeconfig: Path
     aws: AwsConfig
-    commands_url: str
-    dead_letters_url: str
-    reports_url: str
+    queues: StackQueues
+
+    @property
+    def commands_url(self) -> str:
+        """Where events are sent."""
+        return self.queues.commands_url
+
+    @property
+    def dead_letters_url(self) -> str:
+        """Where events end that failed."""
+        return self.queues.dead_letters_url
+
+    @property
+    def reports_url(self) -> str:
+        """Where reports come."""
+        return self.queues.reports_url
+
+    def queue(self, url: str, name: str, runtime: Runtime) -> Queue:
+        """One of the queues, not open."""
+        return self.queues.queue(url, name, runtime)
 
     @property
     def cluster_url(self) -> str:
@@ -72,8 +89,7 @@ class Stack:
             **({"AGENTD_AWS__ENDPOINT_URL": self.aws.endpoint_url} if self.aws.endpoint_url else {}),
             "AGENTD_CLUSTER__ACCESS": "kubeconfig",
             "AGENTD_CLUSTER__KUBECONFIG": str(self.kubeconfig),
-            "AGENTD_COMMANDS__QUEUE_URL": self.commands_url,
-            "AGENTD_REPORTS_QUEUE_URL": self.reports_url,
+            **self.queues.environment(),
             "AGENTD_LEDGER__PATH": str(self.folder / "ledger.db"),
             # Polls cost nothing here, and a drain waits for the open ones.
             "AGENTD_BUS__WAIT_S": "1",
@@ -92,11 +108,12 @@ async def start_stack(
     port: int | None = None,
     kubeconfig: Path | None = None,
     sqs_endpoint_url: str | None = None,
+    queues: QueueChoice = QueueChoice.SQS,
 ) -> AsyncIterator[Stack]:
     """Start the cloud (on a free port unless given) and a cluster, and make the queues.
 
-    With a kubeconfig that cluster is used; with an endpoint that server's queues. Everything is gone when the block ends
-    but the files in the folder.
+    With a kubeconfig that cluster is used; with an endpoint that server's queues of SQS. Everything is gone when the block
+    ends but the files in the folder.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as parts:
@@ -113,33 +130,17 @@ async def start_stack(
             os.environ["AWS_ENDPOINT_URL_SQS"] = sqs_endpoint_url
             parts.callback(os.environ.pop, "AWS_ENDPOINT_URL_SQS")
             aws = AwsConfig(region=cloud.region)
-        urls = await _make_queues(aws, suffix=".fifo" if fifo else "", visibility_s=visibility_s)
+        made = await make_queues(parts, queues, folder, aws, fifo=fifo, visibility_s=visibility_s, port=free_port())
         kubeconfig = kubeconfig or folder / "kubeconfig"
         async with cluster_owner(kubeconfig) as owner:
             await owner.make_namespace(ClusterConfig().system_namespace)  # as an installation does
-        yield Stack(cloud, kubernetes, folder, kubeconfig, aws, *urls)
+        yield Stack(cloud, kubernetes, folder, kubeconfig, aws, made)
 
 
 async def _start_cluster(parts: AsyncExitStack, folder: Path) -> EmbeddedKubernetes:
     kubernetes = await parts.enter_async_context(EmbeddedKubernetes.start(log=folder / "cluster.log"))
     await asyncio.to_thread(kubernetes.kubeconfig, folder / "kubeconfig")
     return kubernetes
-
-
-async def _make_queues(aws: AwsConfig, *, suffix: str, visibility_s: int) -> tuple[str, str, str]:
-    attributes = {"FifoQueue": "true"} if suffix else {}
-    async with AioSession().create_client("sqs", region_name=aws.region, endpoint_url=aws.endpoint_url) as sqs:
-        dead_letters = await sqs.create_queue(QueueName=f"conveyor-dead-letters{suffix}", Attributes=attributes)
-        described = await sqs.get_queue_attributes(QueueUrl=dead_letters["QueueUrl"], AttributeNames=["QueueArn"])
-        arn = described["Attributes"]["QueueArn"]
-        # A backstop: the agent counts attempts itself, in its ledger.
-        redrive = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": "100"}}'
-        commands = await sqs.create_queue(
-            QueueName=f"conveyor-commands{suffix}",
-            Attributes={**attributes, "VisibilityTimeout": str(visibility_s), "RedrivePolicy": redrive},
-        )
-        reports = await sqs.create_queue(QueueName=f"conveyor-reports{suffix}", Attributes=attributes)
-    return commands["QueueUrl"], dead_letters["QueueUrl"], reports["QueueUrl"]
 
 
 @dataclass(slots=True)
@@ -243,7 +244,7 @@ class DaemonProcess:
 
 
 @asynccontextmanager
-async def open_queues(*queues: SqsQueue) -> AsyncIterator[None]:
+async def open_queues(*queues: Queue) -> AsyncIterator[None]:
     """The queues are open until the block ends."""
     async with AsyncExitStack() as stack:
         for queue in queues:

@@ -1,6 +1,6 @@
 """From a delivery to its disposition: the way of an event, in order.
 
-decode, signature, ledger lookup, admission, lane, claim, steps, outcome with its report, report sent. Every arrow may
+decode, signature, admission, policy, lane, place, claim, steps, outcome with its report, report sent. Every arrow may
 crash; the next delivery of the message starts over and finds in the ledger how far this one came.
 """
 

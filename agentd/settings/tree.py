@@ -8,9 +8,12 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agentd.audit.config import AuditConfig
 from agentd.bus.config import BusConfig
-from agentd.core import AwsConfig, Config
+from agentd.core import AwsConfig, AzureConfig, Config
 from agentd.dispatch.config import DispatchConfig
+from agentd.dispatch.policy.config import BudgetConfig, PolicyConfig
+from agentd.events.config import SignaturesConfig
 from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
 from agentd.platform.config import ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
@@ -23,16 +26,20 @@ Json = Any  # a JSON value, or a file's content before it has been looked at
 PREFIX = "AGENTD_"
 CONFIG_VARIABLE = "AGENTD_CONFIG"
 
-QueueUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2048)]
+QueueUrl = Annotated[
+    str, StringConstraints(pattern=r"^(?:(?:azure\+)?https?://\S+|file:///\S+\?name=\S+)$", max_length=2048)
+]
+"""The scheme says which kind of queue it is."""
 
 
 class CommandsConfig(Config):
     """The queue that events come from."""
 
     queue_url: QueueUrl
-    """URL of the commands queue."""
+    """URL of the commands queue: that of SQS, `https://ACCOUNT.queue.core.windows.net/NAME`, or `file:///FOLDER/FILE?name=NAME`."""
     dead_letter_queue_url: QueueUrl | None = None
-    """URL of the queue for what failed or was rejected; the one of the commands queue's redrive policy when not given."""
+    """URL of the queue for what failed or was rejected. When not given: on SQS the one that the commands queue's redrive policy
+    names, elsewhere the one named like the commands queue with `-dead-letters` behind it."""
 
 
 class DrainConfig(Config):
@@ -80,11 +87,16 @@ class Settings(BaseSettings):
     reports_queue_url: QueueUrl
     """URL of the queue that reports go to."""
     aws: AwsConfig = AwsConfig()
+    azure: AzureConfig = AzureConfig()
     commands: CommandsConfig
     bus: BusConfig = BusConfig()
     ledger: LedgerConfig = LedgerConfig()
     dispatch: DispatchConfig = DispatchConfig()
+    signatures: SignaturesConfig = SignaturesConfig()
+    policy: PolicyConfig = PolicyConfig()
+    budget: BudgetConfig = BudgetConfig()
     reports: ReportsConfig = ReportsConfig()
+    audit: AuditConfig = AuditConfig()
     registry: RegistryConfig = RegistryConfig()
     artifacts: ArtifactsConfig = ArtifactsConfig()
     cluster: ClusterConfig = ClusterConfig()
@@ -92,6 +104,18 @@ class Settings(BaseSettings):
     proxy: ProxyConfig = ProxyConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     drain: DrainConfig = DrainConfig()
+
+    @model_validator(mode="after")
+    def _what_is_sent_again_is_known(self) -> Self:
+        if (
+            self.signatures.has_keys
+            and self.signatures.max_age_s + self.signatures.clock_skew_s > self.ledger.retention_s
+        ):
+            raise ValueError(
+                "signatures.max_age_s and signatures.clock_skew_s together must not exceed ledger.retention_s: "
+                "an event that the ledger has forgotten would be believed a second time"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

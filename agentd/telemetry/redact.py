@@ -40,6 +40,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{REDACTED}",
     ),
+    # connection strings and signed URLs of Azure Storage
+    (re.compile(r"((?:AccountKey|SharedAccessSignature|sig)=)[^;&\s]++", re.IGNORECASE), rf"\1{REDACTED}"),
     # JSON web tokens, detached ones included
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"), REDACTED),
     # AWS session tokens
@@ -54,7 +56,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
 )
 # No pattern above can match a text without one of these; most texts have none.
-_SUSPICIOUS = re.compile(rf"PRIVATE KEY|://|bearer|basic|digest|eyJ|{_SECRET_WORD}|[A-Za-z0-9/+=]{{24}}", re.IGNORECASE)
+_SUSPICIOUS = re.compile(rf"PRIVATE KEY|://|bearer|basic|digest|eyJ|AccountKey|SharedAccessSignature|sig=|{_SECRET_WORD}|[A-Za-z0-9/+=]{{24}}", re.IGNORECASE)
 # Ids, types, digests, names and reasons are of these letters alone, and nothing above can match any such text.
 _PLAIN = re.compile(r"(?:sha256:)?[a-z0-9._/-]*")
 

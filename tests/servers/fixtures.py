@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.servers.kube_control_plane import find_assets, run_kubernetes
-from tests.servers.processes import CREDENTIALS, AwsServer, run_fauxqs, run_ministack, run_moto
+from tests.servers.processes import (
+    CREDENTIALS,
+    AwsServer,
+    AzureServer,
+    run_azurite,
+    run_fauxqs,
+    run_ministack,
+    run_moto,
+)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +47,13 @@ def moto(aws_credentials: None) -> Iterator[AwsServer]:
 def fauxqs(aws_credentials: None) -> Iterator[AwsServer]:
     """A running fauxqs; an error, never a skip, when it is not installed."""
     with run_fauxqs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzureServer]:
+    """A running Azurite; an error, never a skip, when it is not installed."""
+    with run_azurite() as server:
         yield server
 
 

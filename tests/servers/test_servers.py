@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ServerError, processes, run_fauxqs
+from tests.servers import ServerError, processes, run_azurite, run_fauxqs
 
 
 def test_missing_fauxqs_is_an_error_that_names_the_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "_FAUXQS", tmp_path)
     with pytest.raises(ServerError, match="make servers"), run_fauxqs():
+        pass
+
+
+def test_missing_azurite_is_an_error_that_names_the_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processes, "_AZURITE", tmp_path)
+    with pytest.raises(ServerError, match="make servers"), run_azurite():
         pass

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agentd.bus import QueueFacts
+from agentd.bus import QueueFacts, QueueKind
 from agentd.cli.doctor.findings import Finding, Status, failed, ok, skipped, warned
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
@@ -71,6 +71,8 @@ async def _asked(site: Site, caller: Caller, region: str) -> Sequence[Asked]:
             queue = await facts()
         except AgentError:
             continue  # told by the queues' own checks
+        if queue.kind is not QueueKind.SQS:
+            continue
         needs += on_queue(name, queue)
         if queue.has_policy:
             policed.add(queue.arn)

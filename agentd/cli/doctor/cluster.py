@@ -36,7 +36,7 @@ class _Nobody:
     event_id: str = "agentd-doctor"
     owner_id: str = "agentd-doctor"
 
-    async def before_write(self, obj: str, *, stamp: bool = False) -> float:
+    async def before_write(self, obj: str, *, stamp: bool = False, destroys: bool = False) -> float:
         raise LeaseLost(f"the doctor writes nothing, not to {obj} either")
 
 

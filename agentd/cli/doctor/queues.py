@@ -1,13 +1,17 @@
 """The three queues: reachable, and set up so that nothing is lost, hidden or moved too early."""
 
+import asyncio
 from collections.abc import Sequence
 
-from agentd.bus import QueueFacts
+from agentd.bus import QueueFacts, QueueKind, kind_of, name_of
+from agentd.bus.address import embedded_address
 from agentd.cli.doctor.findings import Finding, failed, ok, skipped, warned
+from agentd.cli.doctor.ledger import FLEETING
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
 from agentd.cli.doctor.words import days, duration
 from agentd.core import AgentError
+from agentd.ledger.sqlite.inspection import Place, look_at_place
 from agentd.settings import Settings
 
 _COMMANDS = "queues.commands"
@@ -23,6 +27,10 @@ _WHY_HIGH = "the agent counts attempts itself, and a message is received again a
 
 
 async def _commands(site: Site) -> Sequence[Finding]:
+    url = site.settings.commands.queue_url
+    place = await _place(url)
+    if place is not None and not place.exists:
+        return _not_made(_COMMANDS, *_OF_COMMANDS)
     queue = await site.commands()
     return [
         _reachable(_COMMANDS, queue),
@@ -31,10 +39,14 @@ async def _commands(site: Site) -> Sequence[Finding]:
         redrive(queue, site.settings),
         retention(queue, site.settings),
         encryption(_COMMANDS, queue),
+        volume(queue, place),
     ]
 
 
 async def _dead_letters(site: Site) -> Sequence[Finding]:
+    place = await _place(site.settings.commands.dead_letter_queue_url or site.settings.commands.queue_url)
+    if place is not None and not place.exists:
+        return _not_made(_DEAD_LETTERS, *_OF_DEAD_LETTERS)
     letters = await site.dead_letters()
     found = [_reachable(_DEAD_LETTERS, letters), encryption(_DEAD_LETTERS, letters)]
     try:
@@ -46,8 +58,25 @@ async def _dead_letters(site: Site) -> Sequence[Finding]:
 
 
 async def _reports(site: Site) -> Sequence[Finding]:
+    place = await _place(site.settings.reports_queue_url)
+    if place is not None and not place.exists:
+        return _not_made(_REPORTS, *_OF_REPORTS)
     queue = await site.reports()
     return [_reachable(_REPORTS, queue), encryption(_REPORTS, queue)]
+
+
+async def _place(url: str) -> Place | None:
+    """Where the file of an embedded queue is, or would be; None for other kinds."""
+    if kind_of(url) is not QueueKind.EMBEDDED:
+        return None
+    return await asyncio.to_thread(look_at_place, embedded_address(url).path)
+
+
+def _not_made(prefix: str, *whats: str) -> Sequence[Finding]:
+    """An embedded queue before the daemon's first start."""
+    why, mend = "no file yet", "look again after the first start"
+    first = ok(f"{prefix}.reachable", "no file yet: the first start makes it")
+    return [first, *(skipped(f"{prefix}.{what}", why, mend) for what in whats)]
 
 
 def _reachable(prefix: str, queue: QueueFacts) -> Finding:
@@ -61,10 +90,9 @@ def order(queue: QueueFacts) -> Finding:
         return ok(check, "FIFO: events of one subject come in order when MessageGroupId is their subject")
     return warned(
         check,
-        "a standard queue: events of one subject may come in any order. Generations keep desired state right; commands such "
-        "as build.cleanup have no order among each other. MessageGroupId gives fairness here, and no order",
-        "use a FIFO queue (with a FIFO dead-letter queue), and have the sender set MessageGroupId to the event's subject; "
-        "or leave it if the order of commands does not matter",
+        f"a {_type(queue)}: events of one subject may come in any order. Generations keep desired state right; commands such "
+        f"as build.cleanup have no order among each other{_FAIRNESS.get(queue.kind, '')}",
+        f"{_IN_ORDER[queue.kind]}; or leave it if the order of commands does not matter",
     )
 
 
@@ -87,26 +115,27 @@ def visibility(queue: QueueFacts, settings: Settings) -> Finding:
 def redrive(queue: QueueFacts, settings: Settings) -> Finding:
     """Whether the queue's own redrive is there, as a backstop and no more."""
     check = f"{_COMMANDS}.redrive"
+    if queue.kind is QueueKind.AZURE:
+        return ok(check, "not applicable: an Azure Storage Queue moves nothing by itself, the agent does")
     url = settings.commands.dead_letter_queue_url
-    if queue.dead_letter_arn is None or queue.max_receive_count is None:
+    if queue.dead_letters is None or queue.max_receive_count is None:
         wanted = f"give the queue a redrive policy to its dead-letter queue with maxReceiveCount 100: {_WHY_HIGH}"
         if url is None:
             return failed(
                 check, "no redrive policy, and no commands.dead_letter_queue_url: `agentd run` refuses", wanted
             )
         return warned(check, "no redrive policy: a message that stops the agent at once comes back for ever", wanted)
-    target = queue.dead_letter_arn.rsplit(":", 1)[-1]
-    found = f"to {target} after {queue.max_receive_count} receives"
+    found = f"to {queue.dead_letters} after {queue.max_receive_count} receives"
     if queue.max_receive_count < LOWEST_MAX_RECEIVES:
         return failed(
             check,
             f"{found}: too few, events would be moved away while they wait",
             f"raise maxReceiveCount of the queue's redrive policy to 100, at least {LOWEST_MAX_RECEIVES}: {_WHY_HIGH}",
         )
-    if url is not None and url.rsplit("/", 1)[-1] != target:
+    if url is not None and name_of(url) != queue.dead_letters:
         return warned(
             check,
-            f"{found}, but commands.dead_letter_queue_url names {url.rsplit('/', 1)[-1]}: what the queue moves is not seen",
+            f"{found}, but commands.dead_letter_queue_url names {name_of(url)}: what the queue moves is not seen",
             "let both name the same queue, or leave commands.dead_letter_queue_url out",
         )
     return ok(check, found)
@@ -117,12 +146,13 @@ def retention(queue: QueueFacts, settings: Settings) -> Finding:
     check = f"{_COMMANDS}.retention"
     longest = settings.dispatch.default_expiry_s
     found = f"messages are kept for {days(queue.retention_s)}"
+    if queue.kind is QueueKind.AZURE:
+        found = f"{found} unless their sender says otherwise"
     if queue.retention_s < longest:
         return warned(
             check,
             f"{found}; an event without expirytime may wait for {days(longest)}, and would be put off no longer than that",
-            f"raise the queue's MessageRetentionPeriod above {days(longest)} (4 days is SQS' default, 14 days the most), or "
-            "lower dispatch.default_expiry_s",
+            f"{_KEEP_LONGER[queue.kind].format(days(longest))}, or lower dispatch.default_expiry_s",
         )
     return ok(check, found)
 
@@ -131,7 +161,8 @@ def dead_letter_retention(commands: QueueFacts, letters: QueueFacts, settings: S
     """Whether dead letters are kept long enough to be mended, and their records for longer."""
     check = f"{_DEAD_LETTERS}.retention"
     found = f"dead letters are kept for {days(letters.retention_s)}"
-    if letters.retention_s <= commands.retention_s and not letters.fifo:
+    moved_late = letters.kind is not QueueKind.AZURE and not letters.fifo
+    if letters.retention_s <= commands.retention_s and moved_late:
         return warned(
             check,
             f"{found}, not longer than commands ({days(commands.retention_s)}): what the queue moves by itself keeps the time "
@@ -166,8 +197,12 @@ def encryption(prefix: str, queue: QueueFacts) -> Finding:
     check = f"{prefix}.encryption"
     if queue.kms_key is not None:
         return ok(check, f"at rest with KMS key {queue.kms_key}")
-    if queue.sqs_encrypts:
-        return ok(check, "at rest with a key of SQS")
+    if queue.encrypted:
+        return ok(check, f"at rest with a key of {_PROVIDER[queue.kind]}")
+    if queue.kind is QueueKind.EMBEDDED:
+        return skipped(
+            check, "a file of this machine is encrypted if its disk is", "encrypt the volume, if it has to be"
+        )
     return warned(
         check,
         "messages are not encrypted at rest",
@@ -176,28 +211,66 @@ def encryption(prefix: str, queue: QueueFacts) -> Finding:
     )
 
 
+def volume(queue: QueueFacts, place: Place | None) -> Finding:
+    """Whether what is on the queue lasts."""
+    check = f"{_COMMANDS}.volume"
+    mend = "keep the file on a volume of this host: commands.queue_url names it"
+    if place is None:
+        return ok(check, f"kept by {_PROVIDER[queue.kind]}")
+    if place.shared:
+        found = f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there"
+        return failed(check, found, mend)
+    if place.file_system in FLEETING:
+        return warned(
+            check, f"{place.folder} is on {place.file_system}: it ends with the container or the machine", mend
+        )
+    return ok(check, f"{place.folder}, on {place.file_system or 'a file system that this system does not list'}")
+
+
 def _type(queue: QueueFacts) -> str:
-    return "FIFO queue" if queue.fifo else "standard queue"
+    type_ = "FIFO queue" if queue.fifo else "standard queue"
+    match queue.kind:
+        case QueueKind.SQS:
+            return type_
+        case QueueKind.AZURE:
+            return str(queue.kind)
+        case QueueKind.EMBEDDED:
+            return f"embedded {type_}"
 
 
 def _names(prefix: str, *whats: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{what}" for what in ("reachable", *whats))
 
 
+_OF_COMMANDS = ("order", "visibility", "redrive", "retention", "encryption", "volume")
+_OF_DEAD_LETTERS = ("encryption", "type", "retention")
+_OF_REPORTS = ("encryption",)
+
+_PROVIDER = {QueueKind.SQS: "SQS", QueueKind.AZURE: "Azure Storage", QueueKind.EMBEDDED: "this machine"}
+_FAIRNESS = {QueueKind.SQS: ". MessageGroupId gives fairness here, and no order"}
+_IN_ORDER = {
+    QueueKind.SQS: (
+        "use a FIFO queue (with a FIFO dead-letter queue), and have the sender set MessageGroupId to the event's subject"
+    ),
+    QueueKind.AZURE: "have the sender wait for an event's report before it sends what depends on it",
+    QueueKind.EMBEDDED: "give the queue a name that ends in .fifo",
+}
+_KEEP_LONGER = {
+    QueueKind.SQS: "raise the queue's MessageRetentionPeriod above {} (4 days is SQS' default, 14 days the most)",
+    QueueKind.AZURE: "have the sender give messages a time to live above {}",
+    QueueKind.EMBEDDED: "make the queue anew with a retention above {}",
+}
 _REACH = (
-    "check the URL, its account and aws.region, the network to SQS, and that the agent may sqs:GetQueueAttributes on it"
+    "check the URL, its account and aws.region, the network to it, and that the agent may sqs:GetQueueAttributes on it (on "
+    "Azure: that its identity has the role Storage Queue Data Contributor)"
 )
 
 CHECKS = (
+    Check(_names(_COMMANDS, *_OF_COMMANDS), _commands, f"commands.queue_url: {_REACH}"),
     Check(
-        _names(_COMMANDS, "order", "visibility", "redrive", "retention", "encryption"),
-        _commands,
-        f"commands.queue_url: {_REACH}",
-    ),
-    Check(
-        _names(_DEAD_LETTERS, "encryption", "type", "retention"),
+        _names(_DEAD_LETTERS, *_OF_DEAD_LETTERS),
         _dead_letters,
         f"give the commands queue a redrive policy, or set commands.dead_letter_queue_url; {_REACH}",
     ),
-    Check(_names(_REPORTS, "encryption"), _reports, f"reports_queue_url: {_REACH}"),
+    Check(_names(_REPORTS, *_OF_REPORTS), _reports, f"reports_queue_url: {_REACH}"),
 )

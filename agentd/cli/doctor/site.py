@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from agentd.app.platform import open_cluster, open_registry
-from agentd.bus import QueueFacts
-from agentd.bus.sqs import SqsQueue
+from agentd.bus import Queue, QueueFacts, queue_for
 from agentd.cli.doctor.once import Once
 from agentd.cli.permissions import Need, needs
 from agentd.core import Handler, PermanentError, Reason, Runtime
@@ -42,10 +41,7 @@ class Site:
         self.commands = Once(self._commands)
         self.dead_letters = Once(self._dead_letters)
         self.reports = Once(self._reports)
-        self._queue = SqsQueue(
-            self.settings.commands.queue_url, name="commands", aws=self.settings.aws, runtime=runtime
-        )
-        self._commands_queue = Once(lambda: self._opened(self._queue))
+        self._commands_queue = Once(lambda: self._opened(self.settings.commands.queue_url, "commands"))
 
     @classmethod
     @asynccontextmanager
@@ -100,24 +96,20 @@ class Site:
         return await (await self._commands_queue()).facts()
 
     async def _dead_letters(self) -> QueueFacts:
-        url = self.settings.commands.dead_letter_queue_url
-        if url is not None:
-            return await self._facts(self._queue.sibling(url, name="dead-letters"))
-        named = (await self._commands_queue()).dead_letter_queue()
-        if named is None:
+        url = self.settings.commands.dead_letter_queue_url or (await self._commands_queue()).dead_letters_url
+        if url is None:
             raise PermanentError(
                 Reason.INVALID_REQUEST,
                 "there is none: commands.dead_letter_queue_url is not set, and the commands queue has no redrive policy",
             )
-        return await self._facts(named)
+        return await (await self._opened(url, "dead-letters")).facts()
 
     async def _reports(self) -> QueueFacts:
-        return await self._facts(self._queue.sibling(self.settings.reports_queue_url, name="reports"))
+        return await (await self._opened(self.settings.reports_queue_url, "reports")).facts()
 
-    async def _facts(self, queue: SqsQueue) -> QueueFacts:
-        return await (await self._opened(queue)).facts()
-
-    async def _opened(self, queue: SqsQueue) -> SqsQueue:
+    async def _opened(self, url: str, name: str) -> Queue:
+        settings = self.settings
+        queue = queue_for(url, name=name, aws=settings.aws, azure=settings.azure, runtime=self.runtime)
         self._stack.push_async_callback(queue.close)
         await queue.open()
         return queue

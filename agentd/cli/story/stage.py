@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from aiobotocore.session import AioSession
 
 from agentd.bus import DeadLetters
-from agentd.bus.sqs import SqsQueue
 from agentd.cli.cluster_owner import HOLD, ClusterOwner, cluster_owner
 from agentd.cli.errors import StackError
 from agentd.cli.stack import Stack, open_queues
@@ -112,9 +111,9 @@ class Stage:
 
     async def redrive(self, event_id: str) -> None:
         """What `agentd dlq redrive` does for one event. Its report may be here before the dead letter is there."""
-        aws, runtime = self.stack.aws, self.runtime
-        commands = SqsQueue(self.stack.commands_url, name="commands", aws=aws, runtime=runtime)
-        letters = SqsQueue(self.stack.dead_letters_url, name="dead-letters", aws=aws, runtime=runtime)
+        runtime = self.runtime
+        commands = self.stack.queue(self.stack.commands_url, "commands", runtime)
+        letters = self.stack.queue(self.stack.dead_letters_url, "dead-letters", runtime)
         async with open_queues(commands, letters):
             dead_letters = DeadLetters(letters, commands, runtime)
             deadline = runtime.monotonic() + _DEAD_LETTER_S

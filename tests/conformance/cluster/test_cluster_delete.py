@@ -42,6 +42,7 @@ async def test_delete_is_bound_to_what_was_read(at: Bench) -> None:
     await at.cluster.delete(at.ref(), fence=fence)
     assert await at.cluster.get(at.ref()) is None
     assert fence.asked[1:] == [(f"kubernetes:{at.namespace}/configmap/x", False)]
+    assert fence.destroyed == {f"kubernetes:{at.namespace}/configmap/x"}
     preconditions = at.relay.writes[1].body["preconditions"]
     assert preconditions == {name: found["metadata"][name] for name in ("uid", "resourceVersion")}
 

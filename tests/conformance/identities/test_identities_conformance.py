@@ -313,6 +313,7 @@ async def test_delete_takes_along_what_is_part_of_the_role_and_leaves_what_is_at
     await at.identities.delete("dev", fence=leaving)
     assert await at.identities.get("dev") is None
     assert len(leaving.asked) == 4
+    assert (fence.destroyed, leaving.destroyed) == (set(), {f"iam:role/{at.role()}"})
     for arn in (one, two):
         assert (await at.hands.iam.get_policy(PolicyArn=arn))["Policy"]["Arn"] == arn
 

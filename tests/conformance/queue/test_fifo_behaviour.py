@@ -5,15 +5,14 @@ from dataclasses import replace
 import pytest
 
 from agentd.bus import Done, EntryRefused
+from tests.conformance.queue.backends import Wanted
+from tests.conformance.queue.conftest import FIFO
 from tests.conformance.queue.rig import Rig
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest.fixture(scope="session", params=["fifo"])
-def kind(request: pytest.FixtureRequest) -> str:
-    """FIFO queues alone."""
-    return str(request.param)
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.parametrize("place", FIFO, indirect=True, scope="session"),
+]
 
 
 async def test_group_comes_in_order(rig: Rig) -> None:
@@ -81,3 +80,24 @@ async def test_late_delete_is_an_error(rig: Rig) -> None:
     assert again.message_id == message.message_id
     (result,) = await queue.delete([message.receipt])
     assert not isinstance(result, Done)
+
+
+async def test_two_of_a_group_stay_in_order_when_the_first_is_shown_again(rig: Rig) -> None:
+    queue = await rig.queue()
+    await rig.send(queue, rig.message("first", group="a"), rig.message("second", group="a"))
+    both = await queue.receive(10, wait_s=1, visibility_s=30)
+    assert [message.body for message in both] == ["first", "second"]
+    await rig.shown(queue, both[0])
+    assert await rig.nothing_shows(queue)
+    await rig.shown(queue, both[1])
+    assert [message.body for message in await queue.receive(10, wait_s=1, visibility_s=30)] == ["first", "second"]
+
+
+async def test_poison_is_moved_with_its_group_and_the_next_one_goes_on(rig: Rig) -> None:
+    queue = await rig.queue(Wanted(max_receive_count=1))
+    await rig.send(queue, rig.message("poison", group="a"), rig.message("next", group="a"))
+    (poison,) = await rig.receive(queue)
+    await rig.shown(queue, poison)
+    (following,) = await rig.receive(queue)
+    (moved,) = await rig.receive(await rig.letters_of(queue))
+    assert (following.body, moved.body, moved.group) == ("next", "poison", "a")

@@ -36,11 +36,14 @@ class RecordingFence:
     lease_s: float = 5.0
     lost: bool = False
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    destroyed: set[str] = field(default_factory=set)
 
-    async def before_write(self, obj: str, *, stamp: bool = False) -> float:
+    async def before_write(self, obj: str, *, stamp: bool = False, destroys: bool = False) -> float:
         if self.lost:
             raise LeaseLost(f"{obj}: the lease is lost")
         self.asked.append((obj, stamp))
+        if destroys:
+            self.destroyed.add(obj)
         return self.lease_s
 
     @property

@@ -306,6 +306,7 @@ async def test_delete_of_an_empty_repository_and_again(at: Bench) -> None:
     await at.registry.delete(at.name(), force=False, fence=leaving)
     assert await at.registry.get(at.name()) is None
     assert leaving.asked == [(f"ecr:repository/{at.name()}", False)]
+    assert (fence.destroyed, leaving.destroyed) == (set(), {f"ecr:repository/{at.name()}"})
     again = at.fence(fence.subject, generation=2)
     await at.registry.delete(at.name(), force=False, fence=again)
     assert again.asked == []
@@ -358,6 +359,7 @@ async def test_an_image_is_deleted_with_all_its_tags(at: Bench) -> None:
     fence = at.fence(new_subject("build"))
     assert await at.registry.delete_image(at.name(), "build-1", fence=fence) is True
     assert fence.asked == [(f"ecr:image/{at.name()}@{digest}", False)]
+    assert fence.destroyed == {f"ecr:image/{at.name()}@{digest}"}
     assert [image.tags for image in await at.registry.images(at.name())] == [("build-2",)]
     again = at.fence(fence.subject)
     assert await at.registry.delete_image(at.name(), "build-1", fence=again) is False

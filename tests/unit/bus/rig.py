@@ -72,7 +72,7 @@ class Rig:
         pair = await admin.pair(fifo=fifo)
         aws = AwsServer("embedded", cloud.endpoint_url).aws
         commands = SqsQueue(pair.commands, name="commands", aws=aws, runtime=runtime, session=admin.session)
-        dead_letters = commands.sibling(pair.dead_letters, name="dead-letters")
+        dead_letters = SqsQueue(pair.dead_letters, name="dead-letters", aws=aws, runtime=runtime, session=admin.session)
         await commands.open()
         await dead_letters.open()
         metrics = Metrics()

@@ -1,13 +1,13 @@
 """What a queue says of itself, from the attributes that SQS answers with."""
 
-from agentd.bus.facts import QueueFacts, facts_of
+from agentd.bus.facts import QueueFacts, QueueKind, sqs_facts
 
 URL = "https://sqs.eu-west-1.amazonaws.com/111122223333/commands"
 ARN = "arn:aws:sqs:eu-west-1:111122223333:commands"
 
 
 def test_a_queue_with_everything() -> None:
-    facts = facts_of(
+    facts = sqs_facts(
         f"{URL}.fifo",
         {
             "QueueArn": f"{ARN}.fifo",
@@ -22,22 +22,23 @@ def test_a_queue_with_everything() -> None:
         },
     )
     assert facts == QueueFacts(
+        kind=QueueKind.SQS,
         url=f"{URL}.fifo",
         arn=f"{ARN}.fifo",
         fifo=True,
         visibility_s=60.0,
         retention_s=1_209_600.0,
-        dead_letter_arn=f"{ARN}-letters.fifo",
+        dead_letters="commands-letters.fifo",
         max_receive_count=100,
         kms_key="alias/queues",
-        sqs_encrypts=False,
+        encrypted=False,
         has_policy=True,
         visible=7,
     )
 
 
 def test_what_sqs_leaves_out_has_its_defaults() -> None:
-    facts = facts_of(URL, {"QueueArn": ARN, "SqsManagedSseEnabled": "true"})
+    facts = sqs_facts(URL, {"QueueArn": ARN, "SqsManagedSseEnabled": "true"})
     assert (facts.fifo, facts.visibility_s, facts.retention_s) == (False, 30.0, 345_600.0)
-    assert (facts.dead_letter_arn, facts.max_receive_count) == (None, None)
-    assert (facts.kms_key, facts.sqs_encrypts, facts.has_policy, facts.visible) == (None, True, False, 0)
+    assert (facts.dead_letters, facts.max_receive_count) == (None, None)
+    assert (facts.kms_key, facts.encrypted, facts.has_policy, facts.visible) == (None, True, False, 0)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from agentd.bus.letters import dead_letter, epoch_of
 from agentd.bus.protocol import QueueLimits
-from agentd.bus.sqs_wire import fault
+from agentd.bus.rules import fault
 from agentd.core import DeadLetter, Delivery, OutcomeKind, Reason
 
 LIMITS = QueueLimits(

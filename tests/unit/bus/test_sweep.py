@@ -28,13 +28,15 @@ class Sweep:
 
 
 async def test_untagged_is_tagged_deleted_or_left(rig: Rig) -> None:
-    sweep = Sweep(tag=END, drop=Delete(), leave=Retry(5))
+    sweep = Sweep(tag=END, drop=Delete(), leave=Retry(5), **{"given up again": Delete()})
     await rig.send_to(rig.dead_letters, "tag", "drop", "leave", "defect", colour="green")
-    await rig.send_to(rig.dead_letters, "tagged before", **{"agentd-epoch": "2"})
+    await rig.send_to(rig.dead_letters, "tagged before", **{"agentd-epoch": "2", "agentd-key": "event/1"})
+    await rig.send_to(rig.dead_letters, "given up again", **{"agentd-epoch": "2"})
     async with rig.consuming(delete, sweep=sweep, config=SWEEPING) as running:
         await until(lambda: len([one for one in sweep.seen if one.body == "leave"]) >= 2)
         await running.drained()
-    assert sweep.bodies() == {"tag", "drop", "leave", "defect"}
+    assert sweep.bodies() == {"tag", "drop", "leave", "defect", "given up again"}
+    assert {one.dead_letter_epoch for one in sweep.seen if one.body == "given up again"} == {2}
     assert {one.queue for one in sweep.seen} == {"dead-letters"}
     assert len([one for one in sweep.seen if one.body == "tag"]) == 1
     letters = {letter.body: letter.attributes for letter in await rig.taken(rig.dead_letters, 4)}
@@ -43,7 +45,7 @@ async def test_untagged_is_tagged_deleted_or_left(rig: Rig) -> None:
     assert letters["tag"]["agentd-reason"] == "receive_limit"
     assert letters["tag"]["colour"] == letters["leave"]["colour"] == "green"
     assert "agentd-epoch" not in letters["leave"]
-    assert letters["tagged before"] == {"agentd-epoch": "2"}
+    assert letters["tagged before"] == {"agentd-epoch": "2", "agentd-key": "event/1"}
 
 
 @pytest.mark.slow

@@ -29,10 +29,38 @@ def test_the_agent_itself_needs_its_queues_and_a_login() -> None:
     assert Permission("aws", "sqs:SendMessage", f"{COMMANDS}-letters") in own
 
 
+def test_queues_of_other_kinds_need_rights_of_their_own_cloud_or_none() -> None:
+    account = "https://account.queue.core.windows.net"
+    azure = needed(COMMANDS__QUEUE_URL=f"{account}/commands", REPORTS_QUEUE_URL=f"{account}/reports")
+    own = {need.permission for need in azure if need.event == AGENT}
+    queues = "Microsoft.Storage/storageAccounts/queueServices/queues"
+    assert Permission("azure", f"{queues}/messages/process/action", f"{account}/commands") in own
+    assert Permission("azure", f"{queues}/messages/add/action", f"{account}/commands-dead-letters") in own
+    assert Permission("azure", f"{queues}/messages/process/action", f"{account}/reports") not in own
+    file = "file:///var/lib/agentd/queues.db?name"
+    embedded = needed(COMMANDS__QUEUE_URL=f"{file}=commands", REPORTS_QUEUE_URL=f"{file}=reports")
+    for needs_ in (azure, embedded):
+        assert not any(need.permission.action.startswith("sqs:") for need in needs_)
+    assert not any(need.permission.service == "azure" for need in embedded)
+
+
 def test_a_bucket_is_needed_where_it_is_set() -> None:
     assert not any(need.permission.action.startswith("s3:") for need in needed())
     own = {need.permission for need in needed(ARTIFACTS__BUCKET="artifacts", ARTIFACTS__PREFIX="large")}
     assert Permission("aws", "s3:PutObject", "arn:aws:s3:::artifacts/large/*") in own
+
+
+@pytest.mark.parametrize(
+    ("given", "resource"),
+    [
+        ("arn:aws:secretsmanager:eu-west-1:111122223333:secret:keys-AbCdEf",) * 2,
+        ("agent/keys", "arn:aws:secretsmanager:*:*:secret:agent/keys-??????"),
+    ],
+)
+def test_a_secret_is_needed_where_it_is_set(given: str, resource: str) -> None:
+    assert not any(need.permission.action.startswith("secretsmanager:") for need in needed())
+    own = {need.permission for need in needed(SIGNATURES__KEYS_SECRET=given)}
+    assert Permission("aws", "secretsmanager:GetSecretValue", resource) in own
 
 
 @pytest.mark.parametrize("cluster", [True, False])

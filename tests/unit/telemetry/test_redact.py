@@ -3,7 +3,10 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agentd.telemetry import redact
 from agentd.telemetry.redact import MOST_CHARACTERS, REDACTED, names_secret, redact_text, redact_value
 
 _JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlLWJ5dGVz"
@@ -63,6 +66,8 @@ def test_a_fencing_token_is_a_number_and_no_secret() -> None:
         ('{"session_token": "hunter2"}', "hunter2"),
         ("GET /o?X-Amz-Signature=hunter2&x=1", "hunter2"),
         ("X-Amz-Security-Token=hunter2", "hunter2"),
+        ("AccountName=shop;AccountKey=hunter2==;EndpointSuffix=core.windows.net", "hunter2"),
+        ("https://shop.queue.core.windows.net/commands?sv=2025&sig=hunter2%3D", "hunter2"),
         ("-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----", "hunter2"),
         ("-----BEGIN PRIVATE KEY-----\nhunter2", "hunter2"),
     ],
@@ -140,3 +145,9 @@ def test_hostile_texts_cost_little(text: str) -> None:
     began = time.perf_counter()
     redact_text(text)
     assert time.perf_counter() - began < 1
+
+
+@given(st.from_regex(r"(?:sha256:)?[a-z0-9._/-]{0,200}", fullmatch=True))
+def test_plain_text_is_what_no_pattern_finds_anything_in(text: str) -> None:
+    assert all(pattern.search(text) is None for pattern, _ in redact._TEXTS)
+    assert redact_text(text) == text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentd.bus import QueueFacts
+from agentd.bus import QueueFacts, QueueKind
 from agentd.cli.doctor import aws, aws_permissions, clock, cluster, identities, ledger, queues
 from agentd.cli.doctor.aws_permissions import Asked, concrete, together
 from agentd.cli.doctor.findings import Finding, Status
@@ -212,15 +212,16 @@ def test_the_arn_behind_a_queues_url(url: str, arn: str | None) -> None:
 # -- queues ------------------------------------------------------------------------------------------------------------
 
 QUEUE = QueueFacts(
+    kind=QueueKind.SQS,
     url="https://sqs.eu-west-1.amazonaws.com/111122223333/commands",
     arn="arn:aws:sqs:eu-west-1:111122223333:commands",
     fifo=False,
     visibility_s=30.0,
     retention_s=4 * DAY_S,
-    dead_letter_arn="arn:aws:sqs:eu-west-1:111122223333:letters",
+    dead_letters="letters",
     max_receive_count=100,
     kms_key=None,
-    sqs_encrypts=True,
+    encrypted=True,
     has_policy=False,
     visible=0,
 )
@@ -243,8 +244,8 @@ def test_visibility_of_the_queue_is_for_others() -> None:
         (QUEUE, "", Status.OK, "letters after 100"),
         (replace(QUEUE, max_receive_count=20), "", Status.OK, "20"),
         (replace(QUEUE, max_receive_count=19), "", Status.FAILED, "maxReceiveCount"),
-        (replace(QUEUE, dead_letter_arn=None), "", Status.FAILED, "refuses"),
-        (replace(QUEUE, dead_letter_arn=None), f"{QUEUE.url}-letters", Status.WARNING, "comes back for ever"),
+        (replace(QUEUE, dead_letters=None), "", Status.FAILED, "refuses"),
+        (replace(QUEUE, dead_letters=None), f"{QUEUE.url}-letters", Status.WARNING, "comes back for ever"),
         (QUEUE, f"{QUEUE.url}-letters", Status.WARNING, "commands-letters"),
         (QUEUE, QUEUE.url.replace("commands", "letters"), Status.OK, "letters"),
     ],
@@ -278,11 +279,52 @@ def test_dead_letters_are_of_the_same_type() -> None:
 
 def test_encryption() -> None:
     told(queues.encryption("queues.commands", QUEUE), Status.OK)
-    told(
-        queues.encryption("queues.commands", replace(QUEUE, sqs_encrypts=False)), Status.WARNING, "SqsManagedSseEnabled"
-    )
-    keyed = replace(QUEUE, sqs_encrypts=False, kms_key="alias/queues")
+    told(queues.encryption("queues.commands", replace(QUEUE, encrypted=False)), Status.WARNING, "SqsManagedSseEnabled")
+    keyed = replace(QUEUE, encrypted=False, kms_key="alias/queues")
     told(queues.encryption("queues.commands", keyed), Status.OK, "alias/queues")
+
+
+AZURE = QueueFacts(
+    kind=QueueKind.AZURE,
+    url="https://account.queue.core.windows.net/commands",
+    fifo=False,
+    visibility_s=30.0,
+    retention_s=7 * DAY_S,
+    dead_letters=None,
+    max_receive_count=None,
+    visible=0,
+    encrypted=True,
+)
+EMBEDDED = replace(
+    AZURE,
+    kind=QueueKind.EMBEDDED,
+    url="file:///var/lib/agentd/queues.db?name=commands",
+    retention_s=4 * DAY_S,
+    dead_letters="commands-dead-letters",
+    max_receive_count=100,
+    encrypted=False,
+)
+
+
+def test_what_azure_has_not_is_not_asked_for() -> None:
+    told(queues.redrive(AZURE, settings()), Status.OK, "not applicable")
+    told(queues.order(AZURE), Status.WARNING, "any order", "wait for an event's report")
+    told(queues.retention(AZURE, settings()), Status.OK, "7 days unless their sender says otherwise")
+    late = settings(DISPATCH__DEFAULT_EXPIRY_S=str(8 * DAY_S))
+    told(queues.retention(AZURE, late), Status.WARNING, "have the sender", "time to live")
+    told(queues.dead_letter_retention(AZURE, AZURE, settings()), Status.OK)
+    told(queues.encryption("queues.commands", AZURE), Status.OK, "a key of Azure Storage")
+    told(queues.volume(AZURE, None), Status.OK, "kept by Azure Storage")
+
+
+def test_embedded_queue_is_judged_as_one_of_sqs_and_its_file_as_the_ledgers(place: Place) -> None:
+    told(queues.redrive(EMBEDDED, settings()), Status.OK, "commands-dead-letters after 100")
+    told(queues.order(EMBEDDED), Status.WARNING, "ends in .fifo")
+    told(queues.order(replace(EMBEDDED, fifo=True)), Status.OK)
+    told(queues.encryption("queues.commands", EMBEDDED), Status.SKIPPED, "encrypt the volume")
+    told(queues.volume(EMBEDDED, place), Status.OK, "ext4")
+    told(queues.volume(EMBEDDED, replace(place, file_system="overlay")), Status.WARNING, "ends with the container")
+    told(queues.volume(EMBEDDED, replace(place, file_system="nfs4", shared=True)), Status.FAILED, "network file system")
 
 
 @pytest.mark.parametrize(
