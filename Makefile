@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite)
 
-.PHONY: help demo dev test test-slow test-cluster check generate servers kube format lock clean
+.PHONY: help demo dev test test-slow test-cluster simulate simulate-mutants soak bench check generate servers kube format lock clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
@@ -35,6 +35,18 @@ test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing
 test-cluster: $(READY) servers ## The cluster's suites and the story on a real Kubernetes API server
 	@eval "$$(tests/servers/kube/build)" && $(BIN)/python -m pytest --timeout 900 \
 		tests/conformance/kubernetes tests/conformance/cluster tests/servers tests/e2e/test_real_cluster.py
+
+simulate: $(READY) ## 10,000 seeds of the deterministic simulation, failed ones first (SEEDS=N for another number)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --fresh
+
+simulate-mutants: $(READY) ## Plant bugs in the code, one at a time, and show which invariant catches each
+	@$(BIN)/python -m tests.simulation.mutants
+
+soak: $(READY) ## 300 kills and 100 orderly ends under load, one after the other (half an hour)
+	@SOAK_KILLS=$(or $(KILLS),300) SOAK_SIGTERMS=$(or $(SIGTERMS),100) $(BIN)/python -m pytest tests/e2e/test_soak.py
+
+bench: $(READY) servers ## Measure throughput, latency, memory and hand-over, with ratios to bare loops and to peers
+	@$(BIN)/python -m bench
 
 check: $(READY) ## Lint, types, rooms, .proto files, generated files
 	@$(BIN)/python -m ruff format --check --quiet .

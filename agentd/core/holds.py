@@ -19,7 +19,7 @@ class Hold(StrEnum):
     SLOT = "slot", "All running places are in use; one is free when an attempt ends. More: `dispatch.max_running`."
     SHARE = (
         "share",
-        "Its environment or project has its share of the running places. More: `dispatch.flow_share`.",
+        "Its environment or project has its share of the running places. More: `dispatch.flow_share_percent`.",
     )
     # between replicas, in the ledger
     LEASE = (

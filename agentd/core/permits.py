@@ -13,11 +13,15 @@ Task = asyncio.Task[Any]
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """One that is taken: by which task, since when on the event loop's clock, and for how long at most when all is well."""
+    """One that is taken: by which task, since when on the event loop's clock, and for how long at most when all is well.
+
+    `orphaned`: a check has found its holder ended; it is given back a moment after that, or never.
+    """
 
     holder: Task
     since: float
     longest_s: float | None = None
+    orphaned: bool = False
 
 
 class Permits:
@@ -54,12 +58,14 @@ class Permits:
         task.add_done_callback(lambda _done: self._release(permit))
 
     def check(self) -> str | None:
-        """What is wrong with the books, or None (I9)."""
+        """What is wrong with the books, or None (I9). A holder that has only just ended is told of from the next check on."""
         now = self._runtime.monotonic()
         for permit in self._taken:
             name, held_s = permit.holder.get_name(), now - permit.since
             if permit.holder.done():
-                return f"a permit is held by task {name}, which has ended"
+                if permit.orphaned:
+                    return f"a permit is held by task {name}, which has ended"
+                permit.orphaned = True
             if permit.longest_s is not None and held_s > permit.longest_s:
                 return f"task {name} has held a permit for {held_s:.0f} s (allowed: {permit.longest_s:g} s)"
         return None

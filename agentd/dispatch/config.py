@@ -10,7 +10,7 @@ class DispatchConfig(Config):
 
     max_running: int = Field(default=64, ge=1, le=1000)
     """Handlers that run at once. Fewer than the bus's slots, so that waiting events do not starve running ones of memory."""
-    flow_share: float = Field(default=0.5, gt=0, le=1)
+    flow_share_percent: int = Field(default=50, ge=1, le=100)
     """Share of the running places that the events of one environment or project may have; the others find one free."""
     flow_depth: int = Field(default=64, ge=1, le=100_000)
     """Events of one environment or project held at once; more are given back, so that one cannot fill the slots."""

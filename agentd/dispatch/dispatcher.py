@@ -50,7 +50,7 @@ class Dispatcher:
         config = deps.config
         self._deps = deps
         self._lanes = Lanes(config.lane_depth, flow_depth=config.flow_depth)
-        self._places = Places(config.max_running, share=config.flow_share, runtime=deps.runtime)
+        self._places = Places(config.max_running, share=config.flow_share_percent / 100, runtime=deps.runtime)
         self._leases = LeaseKeeper(
             deps.ledger, deps.runtime, health, lease_s=config.lease_s, clock_skew_s=config.clock_skew_s
         )

@@ -56,7 +56,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
 )
 # No pattern above can match a text without one of these; most texts have none.
-_SUSPICIOUS = re.compile(rf"PRIVATE KEY|://|bearer|basic|digest|eyJ|AccountKey|SharedAccessSignature|sig=|{_SECRET_WORD}|[A-Za-z0-9/+=]{{24}}", re.IGNORECASE)
+_SUSPICIOUS = re.compile(
+    rf"PRIVATE KEY|://|bearer|basic|digest|eyJ|AccountKey|SharedAccessSignature|sig=|{_SECRET_WORD}|[A-Za-z0-9/+=]{{24}}",
+    re.IGNORECASE,
+)
 # Ids, types, digests, names and reasons are of these letters alone, and nothing above can match any such text.
 _PLAIN = re.compile(r"(?:sha256:)?[a-z0-9._/-]*")
 

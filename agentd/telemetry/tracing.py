@@ -52,44 +52,59 @@ def current_traceparent() -> str | None:
     return _current.get()
 
 
+_ATTRIBUTES = SpanAttributes.__annotations__.keys()
+
+
 class Tracing:
     """Begins spans. Raises TracingUnavailable when an endpoint is set without the otel extra."""
 
     def __init__(self, config: TelemetryConfig, *, version: str, replica: str) -> None:
-        self._begin: Begin = _carry_on
+        self._begin: Begin | None = None
         self._end: Callable[[float], None] = lambda _timeout_s: None
         if config.otlp_endpoint is not None:
             self._begin, self._end = _recorder(config, version=version, replica=replica)
 
-    @contextmanager
     def span(
         self, name: str, *, traceparent: str | None = None, **attributes: Unpack[SpanAttributes]
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """A span under `traceparent`, or under the current one when there is none, or of its own trace.
 
         An exception marks the span with its class and goes on; its message is left out, as it may hold anything.
         TypeError on a key that is not of the closed set.
         """
-        if unknown := attributes.keys() - SpanAttributes.__annotations__.keys():
+        if unknown := attributes.keys() - _ATTRIBUTES:
             raise TypeError(f"span {name!r}: unknown attributes {', '.join(sorted(unknown))}")
-        known = {key: value for key, value in attributes.items() if isinstance(value, str | int)}
         parent = traceparent if trace_id(traceparent) else current_traceparent()
-        with self._begin(name, parent, known) as own:
-            token = _current.set(own)
-            try:
-                yield
-            finally:
-                _current.reset(token)
+        if self._begin is None:
+            return _Carried(parent)
+        known = {key: value for key, value in attributes.items() if isinstance(value, str | int)}
+        return _recorded(self._begin(name, parent, known))
 
     def shutdown(self, timeout_s: float = 3.0) -> None:
         """Export what has ended. Blocks, for at most `timeout_s`: call it when the work is over. Spans may follow, unrecorded."""
         self._end(timeout_s)
-        self._begin, self._end = _carry_on, lambda _timeout_s: None
+        self._begin, self._end = None, lambda _timeout_s: None
+
+
+class _Carried:
+    """A block under a trace that nothing is recorded of."""
+
+    __slots__ = ("_parent", "_token")
+
+    def __init__(self, parent: str | None) -> None:
+        self._parent = parent
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._parent)
+
+    def __exit__(self, *_error: object) -> None:
+        _current.reset(self._token)
 
 
 @contextmanager
-def _carry_on(_name: str, parent: str | None, _attributes: Mapping[str, str | int]) -> Iterator[str | None]:
-    yield parent
+def _recorded(span: AbstractContextManager[str | None]) -> Iterator[None]:
+    with span as own, _Carried(own):
+        yield
 
 
 def _recorder(config: TelemetryConfig, *, version: str, replica: str) -> tuple[Begin, Callable[[float], None]]:

@@ -44,6 +44,28 @@ def test_queues_of_other_kinds_need_rights_of_their_own_cloud_or_none() -> None:
     assert not any(need.permission.service == "azure" for need in embedded)
 
 
+def test_a_ledger_needs_rights_on_its_table() -> None:
+    def own(**variables: str) -> set[Permission]:
+        found = needed(**variables)
+        return {
+            need.permission
+            for need in found
+            if "dynamodb" in need.permission.action or "/tables" in need.permission.action
+        }
+
+    assert own() == set()
+    table = "arn:aws:dynamodb:*:*:table/mine"
+    dynamodb = {"LEDGER__KIND": "dynamodb", "LEDGER__DYNAMODB__TABLE": "mine"}
+    writes = Permission("aws", "dynamodb:PutItem", table)
+    makes = Permission("aws", "dynamodb:CreateTable", table)
+    assert (writes in own(**dynamodb), makes in own(**dynamodb)) == (True, False)
+    assert makes in own(**dynamodb, LEDGER__DYNAMODB__CREATE_TABLE="true")
+    account = "https://account.table.core.windows.net"
+    azure = own(LEDGER__KIND="azure_table", LEDGER__AZURE_TABLE__ACCOUNT_URL=account)
+    entities = "Microsoft.Storage/storageAccounts/tableServices/tables/entities"
+    assert Permission("azure", f"{entities}/add/action", f"{account}/agentdledger") in azure
+
+
 def test_a_bucket_is_needed_where_it_is_set() -> None:
     assert not any(need.permission.action.startswith("s3:") for need in needed())
     own = {need.permission for need in needed(ARTIFACTS__BUCKET="artifacts", ARTIFACTS__PREFIX="large")}

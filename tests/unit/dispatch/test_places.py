@@ -1,7 +1,7 @@
 """Running places, shared fairly between flows."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ class Crowd:
         self.began: dict[str, float] = {}
         self.running: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def come(self, flow: str, name: str, *, runs_s: float, wait_s: float = 1e6) -> asyncio.Task[bool]:
         return self.group.create_task(self._run(flow, name, runs_s, wait_s), name=name)
