@@ -56,7 +56,7 @@ class Acks:
         self._table.move(row, Phase.DELETING)
         match disposition:
             case Delete():
-                return self._count("delete", await self._deletes.submit(row))
+                return self._count("delete", await self._delete(row))
             case DeadLetter():
                 return self._count("dead_letter", await self._dead_letter(row, disposition))
             case Retry(delay_s=delay_s):
@@ -75,16 +75,27 @@ class Acks:
         letter = dead_letter(row.delivery, end, now=self._runtime.now(), limits=self._dead_letters.limits)
         sent = await self._letters.submit(letter)
         if isinstance(sent, Done):
-            return await self._deletes.submit(row)
+            return await self._delete(row)
         log.error("dead_letter.refused", message_id=row.message_id, key=end.key, error=sent.message)
         await self._show(row, self._config.retry_cap_s)
         return sent
 
+    async def _delete(self, row: Row) -> EntryResult:
+        return await self._for_the_newest(row, lambda: self._deletes.submit(row))
+
     async def _show(self, row: Row, delay_s: float) -> EntryResult:
         await self._leases.let_go(row)
         now = self._runtime.monotonic()
-        at = now + max(min(delay_s, row.cap_at - now), 0.0)
-        return await self._shows.submit(_Show(row, at), within_s=self._config.ack_timeout_s)
+        show = _Show(row, now + max(min(delay_s, row.cap_at - now), 0.0))
+        return await self._for_the_newest(row, lambda: self._shows.submit(show, within_s=self._config.ack_timeout_s))
+
+    async def _for_the_newest(self, row: Row, carry: Callable[[], Awaitable[EntryResult]]) -> EntryResult:
+        """Again, if the message has come once more by the time that the answer is here: an open poll may be that quick."""
+        while True:
+            receives = row.receives
+            result = await carry()
+            if row.receives == receives:
+                return result
 
     async def _delete_batch(self, rows: Sequence[Row]) -> Sequence[EntryResult]:
         receipts = [row.receipt for row in rows]

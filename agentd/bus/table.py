@@ -38,6 +38,7 @@ class Row:
     receipt: str
     visible_until: float
     cap_at: float
+    receives: int = 1
     phase: Phase = Phase.BUFFERED
     stop: Stop | None = None
     stopped_in: Phase | None = None
@@ -66,6 +67,7 @@ class Row:
     def received_again(self, message: Received, *, visible_until: float, cap_at: float) -> None:
         """The newest receipt is the one that counts; what is in progress goes on."""
         self.receipt, self.visible_until, self.cap_at = message.receipt, visible_until, cap_at
+        self.receives += 1
         self.delivery.receive_count = message.receive_count
         if self.stop is Stop.LOST:
             self.stop, self.stop_delay_s = Stop.RELEASED, 1.0
