@@ -30,6 +30,7 @@ from agentd.events import Event, EventData
 from agentd.ledger import (
     Claimed,
     ClaimRequest,
+    ClaimResult,
     Finished,
     Held,
     Missing,
@@ -80,7 +81,7 @@ class Runner:
         handler = self.deps.handlers[event.envelope.type]
         asked_at = self.deps.runtime.monotonic()
         request = self._request(work, handler, data)
-        result = await self.deps.ledger.claim(request)
+        result = await self._claim(request)
         if not isinstance(result, Claimed):
             return await self._not_claimed(work, result)
         work.record = result.record
@@ -94,9 +95,7 @@ class Runner:
             # From here on one transaction gives the lease back: nothing is left to be kept alive.
             return await self._settle(work, handler, result, attempted, deletes=data.deletes)
         except asyncio.CancelledError:
-            # Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease.
-            stopped = Waiting(Hold.STOPPED, "the replica stopped, or lost the message", self.deps.runtime.now())
-            await self._release_quickly(result, error=None, waiting=stopped)
+            await self._let_go(result)
             raise
 
     async def put_off(
@@ -133,6 +132,27 @@ class Runner:
             until=now + self.leases.lasts_s,
             admission=admission_of(work.event, now=work.delivery.received_at) if work.record is None else None,
         )
+
+    async def _claim(self, request: ClaimRequest) -> ClaimResult:
+        """The ledger's answer. It is waited for although the caller is cancelled: nobody else knows of a lease that is granted."""
+        claiming = asyncio.create_task(self.deps.ledger.claim(request), name=f"claim-{request.key}")
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            try:
+                async with asyncio.timeout(_RELEASE_WAIT_S):
+                    granted = await claiming
+            except Exception as problem:
+                log.warning("lease.not_released", subject=str(request.subject), error=str(problem))
+            else:
+                if isinstance(granted, Claimed):
+                    await self._let_go(granted)
+            raise
+
+    async def _let_go(self, claimed: Claimed) -> None:
+        """Shutting down, or the message is somebody else's: let the subject go, so that nobody waits for the lease."""
+        stopped = Waiting(Hold.STOPPED, "the replica stopped, or lost the message", self.deps.runtime.now())
+        await self._release_quickly(claimed, error=None, waiting=stopped)
 
     async def _not_claimed(self, work: Work, obstacle: Obstacle) -> Verdict:
         match obstacle:

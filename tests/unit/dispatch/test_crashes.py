@@ -231,6 +231,19 @@ async def test_work_cancelled_while_its_end_is_written_gives_the_lease_back(worl
         assert await replica.leases() == 0, f"cancelled {pauses} turns of the loop after the step's work"
 
 
+async def test_work_cancelled_while_it_is_claimed_leaves_no_lease_behind(world: World) -> None:
+    slow = Slow()
+    for pauses in range(12):
+        replica = await world.replica(slow.handler, name=f"r-{pauses}")
+        number = 10 + pauses
+        begun = replica.begin(delivery(create(number, of=number), message_id=f"m-{pauses}"))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        begun.cancel()
+        await asyncio.wait([begun])
+        assert await replica.leases() == 0, f"cancelled after {pauses} turns of the loop"
+
+
 class Hanging(SqliteLedger):
     """A store whose disk hangs for a minute, once, at the first renewal."""
 
