@@ -134,7 +134,7 @@ class Runner:
         )
 
     async def _claim(self, request: ClaimRequest) -> ClaimResult:
-        """The ledger's answer. It is waited for although the caller is cancelled: nobody else knows of a lease that is granted."""
+        """The answer, waited for although the caller is cancelled: nobody else knows of a lease that is granted."""
         claiming = asyncio.create_task(self.deps.ledger.claim(request), name=f"claim-{request.key}")
         try:
             return await asyncio.shield(claiming)
