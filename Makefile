@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := bench/peers
 NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite)
 
 .PHONY: help demo dev test test-slow test-cluster simulate simulate-mutants soak bench check generate servers kube format lock clean
@@ -45,8 +46,13 @@ simulate-mutants: $(READY) ## Plant bugs in the code, one at a time, and show wh
 soak: $(READY) ## 300 kills and 100 orderly ends under load, one after the other (half an hour)
 	@SOAK_KILLS=$(or $(KILLS),300) SOAK_SIGTERMS=$(or $(SIGTERMS),100) $(BIN)/python -m pytest tests/e2e/test_soak.py
 
-bench: $(READY) servers ## Measure throughput, latency, memory and hand-over, with ratios to bare loops and to peers
-	@$(BIN)/python -m bench
+bench: $(READY) servers $(PEERS)/node_modules/.package-lock.json $(PEERS)/.venv/.ready ## Measure throughput, latency, memory and hand-over, with ratios to bare loops and to peers
+	@$(BIN)/python -m bench $(BENCH)
+
+$(PEERS)/.venv/.ready: $(PEERS)/requirements.txt
+	@$(PYTHON) -m venv $(PEERS)/.venv
+	@$(PEERS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(PEERS)/requirements.txt
+	@touch $@
 
 check: $(READY) ## Lint, types, rooms, .proto files, generated files
 	@$(BIN)/python -m ruff format --check --quiet .

@@ -40,7 +40,7 @@ async def explain(context: click.Context, event: str, output: str) -> None:
         click.echo(f"{notice.message}\n  {notice.hold.help}\n")
     if not answer.events and not answer.subjects:
         raise click.ClickException(
-            f"{event}: the ledger at {settings.ledger.path} knows no such event. It has not been received, waits in the "
+            f"{event}: the ledger {settings.ledger.place} knows no such event. It has not been received, waits in the "
             "queue behind another event of its subject, or ended so long ago that it was forgotten"
         )
     show(event, answer, now=runtime.now())

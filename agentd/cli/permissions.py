@@ -8,6 +8,7 @@ from string import Formatter
 from agentd.bus import QueueKind, kind_of
 from agentd.bus.address import azure_dead_letters_url
 from agentd.core import Handler, Permission
+from agentd.ledger.config import LedgerConfig, LedgerKind
 from agentd.settings import Settings
 
 AGENT = "agentd"
@@ -32,6 +33,18 @@ AZURE_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "reports": (f"{_AZURE}/read", f"{_AZURE}/messages/add/action"),
 }
 """The same on Azure Storage Queues. To make the dead-letter queue takes the right to write queues, once."""
+
+LEDGER_ACTIONS = (
+    "dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"
+)  # fmt: skip
+"""On the ledger's table. A transaction needs the rights of what it is made of, and none of its own."""
+MAKES_TABLE = ("dynamodb:CreateTable", "dynamodb:DescribeTable")
+
+_TABLES = "Microsoft.Storage/storageAccounts/tableServices/tables"
+AZURE_LEDGER_ACTIONS = tuple(
+    f"{_TABLES}/entities/{action}" for action in ("read", "write", "delete", "add/action", "update/action")
+)
+"""The same on an Azure Table; all are part of the role Storage Table Data Contributor, as is making the table."""
 
 _READS_SECRET = ("secretsmanager:GetSecretValue",)
 
@@ -84,15 +97,29 @@ def of_handlers(handlers: Mapping[str, Handler], groups: Groups) -> tuple[Need, 
 
 
 def of_agent(settings: Settings) -> tuple[Need, ...]:
-    """What the agent needs beside its handlers: its queues, a login to the registry, the artifact store."""
+    """What the agent needs beside its handlers: its queues and ledger, a login to the registry, the artifact store."""
     queues = {
         "commands": settings.commands.queue_url,
         "dead-letters": settings.commands.dead_letter_queue_url or _beside(settings.commands.queue_url),
         "reports": settings.reports_queue_url,
     }
     found = [need for name, url in sorted(queues.items()) for need in _of_queue_at(name, url)]
-    found += [*_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
+    found += [*_of_ledger(settings.ledger), *_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
     return (*found, *_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix))
+
+
+def _of_ledger(config: LedgerConfig) -> Iterator[Need]:
+    """By where it is kept; a file needs no right in any cloud."""
+    match config.kind:
+        case LedgerKind.SQLITE:
+            return
+        case LedgerKind.DYNAMODB:
+            actions = LEDGER_ACTIONS + (MAKES_TABLE if config.dynamodb.create_table else ())
+            yield from _on(f"arn:aws:dynamodb:*:*:table/{config.dynamodb.table}", actions)
+        case LedgerKind.AZURE_TABLE:
+            actions = AZURE_LEDGER_ACTIONS + ((f"{_TABLES}/write",) if config.azure_table.create_table else ())
+            url = f"{config.azure_table.account_url}/{config.azure_table.table}"
+            yield from (Need(Permission("azure", action, url), AGENT) for action in sorted(actions))
 
 
 def _of_audit(settings: Settings) -> Iterator[Need]:

@@ -1,7 +1,9 @@
 """The list of settings for people, made from the tree."""
 
+from pydantic import BaseModel
+
 from agentd.settings.shown import number_text
-from agentd.settings.tree import Json, Settings, is_group, variable_of
+from agentd.settings.tree import Json, Settings, groups_in, variable_of
 
 _HEAD = """# Settings
 
@@ -65,14 +67,19 @@ def _one_type(field: Json, definitions: Json) -> str:
     return ", ".join([name, *bounds, *pattern])
 
 
+def _section(path: tuple[str, ...], model: type[BaseModel], definitions: Json) -> str:
+    """A group's own settings, then those of the groups in it."""
+    group = definitions[model.__name__]
+    inner = groups_in(model)
+    head = f"\n{'#' * (len(path) + 1)} {'.'.join(path)}\n\n{group['description']}\n\n"
+    text = head + _table(group, path, definitions, skip=frozenset(inner))
+    return text + "".join(_section((*path, name), each, definitions) for name, each in inner.items())
+
+
 def settings_reference() -> str:
     """Markdown: every setting with its variable, type, default and meaning."""
     schema = Settings.model_json_schema()
     definitions = schema["$defs"]
-    groups = {name: field for name, field in Settings.model_fields.items() if is_group(field)}
+    groups = groups_in(Settings)
     text = _HEAD + _table(schema, (), definitions, skip=frozenset(groups))
-    for name, field in groups.items():
-        model = field.annotation
-        group = definitions[model.__name__] if model is not None else {}
-        text += f"\n## {name}\n\n{group['description']}\n\n{_table(group, (name,), definitions)}"
-    return text
+    return text + "".join(_section((name,), model, definitions) for name, model in groups.items())

@@ -157,6 +157,15 @@ def is_group(field: FieldInfo) -> bool:
     return isinstance(field.annotation, type) and issubclass(field.annotation, Config)
 
 
+def groups_in(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The groups that a model is made of, by name."""
+    return {
+        name: field.annotation
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type) and is_group(field)
+    }
+
+
 def variable_of(key: str) -> str:
     """The environment variable of a dotted key."""
     return PREFIX + key.replace(".", "__").upper()

@@ -337,6 +337,17 @@ async def test_ledger_that_is_damaged(stack: Stack, ledger: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_ledger_in_a_cloud(stack: Stack) -> None:
+    cloud: dict[str, Any] = {"AGENTD_LEDGER__KIND": "dynamodb", "AGENTD_LEDGER__DYNAMODB__TABLE": f"ledger-{uuid4()}"}
+    found = await examined(stack, "ledger", **cloud)
+    told(found, "ledger.folder", Status.OK, "takes no place here")
+    told(found, "ledger.schema", Status.FAILED, "ResourceNotFoundException", "ledger.dynamodb.create_table")
+    async with running(stack, AGENTD_LEDGER__DYNAMODB__CREATE_TABLE="true", **cloud):
+        found = await examined(stack, "ledger", **cloud)
+    assert {finding.status for finding in found.values()} == {Status.OK}, found
+
+
+@pytest.mark.slow
 async def test_ledger_in_a_place_where_it_cannot_be(stack: Stack, tmp_path: Path) -> None:
     # Not by permissions, which root does not heed: nobody can make a folder inside a file.
     (tmp_path / "file").write_text("")

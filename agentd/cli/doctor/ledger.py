@@ -8,8 +8,9 @@ from agentd.cli.doctor.findings import Finding, failed, ok, skipped, warned
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
 from agentd.cli.doctor.words import duration, size
+from agentd.cli.ledger import opened_ledger
 from agentd.ledger import LedgerConfig, LedgerStats
-from agentd.ledger.sqlite import SqliteLedger
+from agentd.ledger.config import LedgerKind
 from agentd.ledger.sqlite.inspection import KNOWN_VERSION, Condition, Place, look_at_place, look_inside
 from agentd.settings import Settings
 
@@ -18,18 +19,23 @@ FLEETING = frozenset({"aufs", "overlay", "ramfs", "tmpfs"})
 _LEAST_BYTES = 100 * 1024**2
 _FEW_BYTES = 1024**3
 _SHARE = 0.6  # of the deadline, for reading the whole file: the counts come after it
+_PLACE = ("ledger.folder", "ledger.volume", "ledger.space")
 _WORK = ("ledger.events", "ledger.outbox")
 _CONTENT = ("ledger.integrity", *_WORK)
 
 
 async def _place(site: Site) -> Sequence[Finding]:
-    path = site.settings.ledger.path
-    place = await asyncio.to_thread(look_at_place, path)
-    return [folder(place, site.settings.ledger), volume(place), space(place)]
+    config = site.settings.ledger
+    if config.kind is not LedgerKind.SQLITE:
+        return [ok(check, f"the ledger is {config.place}: it takes no place here") for check in _PLACE]
+    place = await asyncio.to_thread(look_at_place, config.path)
+    return [folder(place, config), volume(place), space(place)]
 
 
 async def _inside(site: Site) -> Sequence[Finding]:
     config = site.settings.ledger
+    if config.kind is not LedgerKind.SQLITE:
+        return await _in_cloud(site)
     place = await asyncio.to_thread(look_at_place, config.path)
     if not place.exists:
         first = ok("ledger.schema", "no ledger yet: the first start makes it")
@@ -41,16 +47,23 @@ async def _inside(site: Site) -> Sequence[Finding]:
             *found,
             *_unread(_WORK, "cannot be read by this program as it is", "see ledger.schema, ledger.integrity"),
         ]
-    stats = await _stats(config)
-    return [*found, events(stats, site.settings, now=site.runtime.now()), outbox(stats, site.settings)]
+    return [*found, *await _work(site)]
 
 
-async def _stats(config: LedgerConfig) -> LedgerStats:
-    ledger = await SqliteLedger.open(config, observe=lambda _operation, _result, _seconds: None, read_only=True)
-    try:
-        return await ledger.stats()
-    finally:
-        await ledger.close()
+async def _in_cloud(site: Site) -> Sequence[Finding]:
+    """Who opens a ledger in a cloud's table sees that the table is there, and how it is laid out."""
+    work = await _work(site)
+    return [
+        ok("ledger.schema", f"{site.settings.ledger.place}, laid out as this program knows it"),
+        ok("ledger.integrity", "the cloud keeps it whole"),
+        *work,
+    ]
+
+
+async def _work(site: Site) -> Sequence[Finding]:
+    async with opened_ledger(site.settings, read_only=True) as ledger:
+        stats = await ledger.stats()
+    return [events(stats, site.settings, now=site.runtime.now()), outbox(stats, site.settings)]
 
 
 def _unread(checks: Sequence[str], why: str, mend: str) -> list[Finding]:
@@ -164,11 +177,11 @@ def outbox(stats: LedgerStats, settings: Settings) -> Finding:
 _USABLE = "ledger.path: name a file in a folder that the agent's user may write to, on a volume of this host"
 
 CHECKS = (
-    Check(("ledger.folder", "ledger.volume", "ledger.space"), _place, _USABLE),
+    Check(_PLACE, _place, _USABLE),
     Check(
         ("ledger.schema", *_CONTENT),
         _inside,
-        "see that the agent's user may read the file and that nothing but the agent has written to it; if it is damaged, "
-        "restore it from a backup of the volume",
+        "see that the agent may read the ledger where ledger.kind says that it is, and that nothing but the agent has written "
+        "to it; if a file is damaged, restore it from a backup of the volume",
     ),
 )

@@ -1,5 +1,7 @@
 """Events for the tests, and the short ways through an event's life. Time is what the tests say it is."""
 
+import random
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -150,6 +152,11 @@ async def done(ledger: Ledger, event: Event, outcome: Outcome = SUCCEEDED, *, no
 def waiting(why: str = "retry", *, until: float = NOW + 5) -> Waiting:
     """A reason to wait."""
     return Waiting(why, f"because of {why}", until)
+
+
+def noise(size: int, seed: int = 1) -> str:
+    """Text that hardly compresses."""
+    return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=size))
 
 
 async def whats(ledger: Ledger, event: Event) -> Sequence[str]:

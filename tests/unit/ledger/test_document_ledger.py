@@ -183,22 +183,59 @@ async def test_a_desired_state_is_never_that_of_another_generation(pair: Pair) -
     assert (state.facets, state.desired) == ({"spec": 4}, {"spec": "fourth"})
 
 
-async def test_a_record_is_never_seen_between_two_epochs(pair: Pair) -> None:
+async def test_an_event_is_not_given_up_while_its_last_attempt_begins(pair: Pair) -> None:
+    """Another replica claims it for the last time in the middle of the reads of who finds it at the end of its attempts."""
     event = Event(1)
-    attempt = await claimed(pair.other, event)
+    await pair.other.admit(event.admission())
 
     class Slow(MemoryStore):
         async def get(self, places: Collection[Place]) -> Mapping[Place, Stored]:
-            first = [place for place in places if place.name == "ended"]
+            subject = [place for place in places if place.name == "entry"]
+            found = await super().get(subject)
+            if subject and last:
+                await last.pop()()
+            return {**found, **await super().get([place for place in places if place not in subject])}
+
+    last: list[Interruption] = [lambda: claimed(pair.other, event, replica="b", max_attempts=1)]
+    slow = await opened(Slow(pair.memory))
+    result = await slow.claim(event.request(replica="a", max_attempts=1))
+    assert result == Held(event.key, "b", str(event.subject), NOW + LEASE_S)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("behind", ["admitted", "open"])
+async def test_a_record_is_never_seen_between_two_states(
+    pair: Pair, behind: str, *, forgotten: bool, epochs: int
+) -> None:
+    """It ends, and may be forgotten at once, between two of the reads of who looks it up."""
+    event = Event(1)
+    if epochs > 1:
+        await done(pair.other, event, FAILED)
+        await pair.other.reopen(event.key, epoch=1, now=NOW)
+    attempt = await claimed(pair.other, event, epoch=epochs)
+
+    async def end() -> None:
+        await pair.other.finish(event.ending(SUCCEEDED, claim=attempt.claim, epoch=epochs))
+        if forgotten:
+            await pair.other.sent([entry.report_id for entry in await pair.other.outbox(10)])
+            assert await pair.other.purge(finished_before=NOW + 1) == 1
+
+    class Slow(MemoryStore):
+        async def get(self, places: Collection[Place]) -> Mapping[Place, Stored]:
+            first = [place for place in places if behind in (place.name, place.partition.partition("/")[0])]
             found = await super().get(first)
-            if first:
-                await pair.other.finish(event.ending(SUCCEEDED, claim=attempt.claim))
+            if first and ends:
+                await ends.pop()()
             return {**found, **await super().get([place for place in places if place not in first])}
 
-    slow = await opened(Slow(pair.memory))
+    slow, ends = await opened(Slow(pair.memory)), [end]
     record = await slow.lookup(event.key)
-    assert record is not None
-    assert record.outcome == SUCCEEDED
+    assert not ends
+    if behind == "open":
+        assert record is None if forgotten else record is not None
+    now = await pair.other.lookup(event.key)
+    assert record in (now, attempt.record), "as it was at some moment"
 
 
 async def test_a_claim_with_many_locks_takes_several_writes(pair: Pair) -> None:
@@ -380,7 +417,7 @@ async def test_looking_at_everything_does_not_read_everything(pair: Pair) -> Non
     assert (stats.finished_events, stats.subjects, stats.outbox) == (59, 59, 0)
     assert await pair.ledger.purge(finished_before=NOW) == 0
     shards = pair.network.limits.shards
-    assert pair.network.calls == ["get"] + ["range"] * 3 * shards
+    assert pair.network.calls == ["range"] * 4 * shards
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------
