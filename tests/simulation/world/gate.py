@@ -21,6 +21,8 @@ from tests.simulation.world.truth import Asked, Caller
 T = TypeVar("T")
 Effect = Callable[[Asked], T]
 """What a server does when a call arrives, in one piece; raises one of REFUSALS."""
+Watcher = Callable[[Asked, bool], None]
+"""Told when somebody makes a mutating call (True), and when he has its answer or waits for it no more (False)."""
 Says = Callable[[FaultKind, str], Exception]
 """How a service spells THROTTLED, UNAVAILABLE or DENIED of an operation; else how its client tells a broken connection."""
 REFUSALS = (ClientError, ApiError)
@@ -69,6 +71,7 @@ class Weather:
         self.met: Counter[Fault] = Counter()
         self.pending = 0
         """Calls that have been sent and have not arrived."""
+        self.watchers: list[Watcher] = []
 
     def dice(self, name: str) -> random.Random:
         """Dice of one's own: what one replica does changes nothing for another."""
@@ -90,6 +93,11 @@ class Weather:
                 self.met[fault] += 1
                 return fault
         return None
+
+    def tell(self, asked: Asked, *, waits: bool) -> None:
+        """Tell the watchers of a mutating call."""
+        for watcher in self.watchers:
+            watcher(asked, waits)
 
     def send(self, delay_s: float, effect: Effect[T], asked: Asked) -> Sent[T]:
         """Let a call arrive after a while; what is sent while the world is ill has arrived when it is healthy."""
@@ -129,6 +137,16 @@ class Gate:
         fault = weather.fault(self._replica, self._service, operation, is_write=is_write)
         caller = Caller.now(self._replica) if is_write else Caller(self._replica)
         asked = Asked(caller, self._service, operation, asyncio.get_running_loop().time())
+        if not is_write:
+            return await self._answer(fault, effect, asked)
+        weather.tell(asked, waits=True)
+        try:
+            return await self._answer(fault, effect, asked)
+        finally:
+            weather.tell(asked, waits=False)
+
+    async def _answer(self, fault: Fault | None, effect: Effect[T], asked: Asked) -> T:
+        weather = self._weather
         latency_s = self.random.uniform(*weather.latency_s)
         if fault is None:
             return await self._carried_out(latency_s, effect, asked)
@@ -145,7 +163,7 @@ class Gate:
                 await asyncio.sleep(latency_s)
             case _:
                 await asyncio.sleep(latency_s)
-        return await self._no_answer(fault.kind, operation)
+        return await self._no_answer(fault.kind, asked.operation)
 
     async def _carried_out(self, latency_s: float, effect: Effect[T], asked: Asked) -> T:
         """The way there or the way back takes all of the time: who gives up meanwhile does so before or after the effect."""

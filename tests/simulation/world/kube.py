@@ -166,7 +166,8 @@ class Kube:
 
     def _entered(self, asked: Asked, request: KubeRequest, target: Target) -> Told:
         name = target.name or request.body["metadata"]["name"]
-        about = About(Api.CONDITIONAL, str(ObjectRef(_kind(target.kind), name, target.namespace)), _carried(request))
+        obj = str(ObjectRef(_kind(target.kind), name, target.namespace))
+        about = About(Api.CONDITIONAL, obj, _carried(request), bound=_is_bound(request))
         before = self._stored(target, name)
         held = _marks(before) if before is not None else None
         try:
@@ -280,6 +281,13 @@ def _kind(kind: Kind) -> PortKind:
 def _carried(request: KubeRequest) -> Marks:
     metadata = request.body.get("metadata") if isinstance(request.body, dict) else None
     return _of_labels((metadata or {}).get("labels") or {})
+
+
+def _is_bound(request: KubeRequest) -> bool:
+    """Whether the request names the state that it is for."""
+    body = request.body if isinstance(request.body, dict) else {}
+    state = body.get("preconditions" if request.verb == "delete" else "metadata") or {}
+    return {"uid", "resourceVersion"} <= state.keys()
 
 
 def _marks(item: ObjectView) -> Marks:

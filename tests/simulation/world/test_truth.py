@@ -3,13 +3,20 @@
 import asyncio
 
 from agentd.core import Subject
-from agentd.events import EnvironmentSpec, EnvironmentUpdate, ProjectCreate, ProjectDelete
+from agentd.events import (
+    EnvironmentSpec,
+    EnvironmentUpdate,
+    PackageCreate,
+    ProjectConfigure,
+    ProjectCreate,
+    ProjectDelete,
+)
 from agentd.platform import Cluster, ImageRegistry, Manifest, ObjectRef, RepositorySpec
 from agentd.telemetry import Metrics
 from tests.conformance.registry.support import RecordingFence
 from tests.simulation.world import Api, Fault, FaultKind, Faults, Marks, World, Write
-from tests.simulation.world.agent import ENVIRONMENT, PROJECT, Agent, growing, live, play, uid
-from tests.virtual_time import virtual_runtime
+from tests.simulation.world.agent import ENVIRONMENT, PACKAGE, PROJECT, Agent, growing, live, play, uid
+from tests.virtual_time import about, virtual_runtime
 
 SUBJECT = Subject("project", uid(1))
 OWNER = "owner-1"
@@ -108,6 +115,38 @@ def test_who_asked_is_known_even_where_the_api_has_no_place_for_it() -> None:
     (put,) = [write for write in play(story) if write.operation == "PutLifecyclePolicy"]
     assert (put.caller.replica, put.caller.subject) == ("b", str(SUBJECT))
     assert (put.caller.event_id, put.caller.attempt) == (uid(1001), 1)
+
+
+def test_it_is_known_which_writes_are_bound_to_the_state_that_was_read() -> None:
+    async def story() -> set[tuple[str, bool]]:
+        async with World(1) as world:
+            agent = Agent(world)
+            for generation in (1, 2):
+                await agent.run(ProjectConfigure(**PROJECT, settings={"size": str(generation)}), generation)
+            await agent.run(ProjectDelete(**PROJECT), 3)
+            return {(write.operation, write.bound) for write in world.writes}
+
+    assert play(story) == {
+        ("create configmaps", False),
+        ("patch configmaps", True),
+        ("delete configmaps", True),
+    }
+
+
+def test_whoever_watches_is_told_of_a_call_and_of_the_end_of_its_wait() -> None:
+    seen: list[tuple[str, bool, float]] = []
+
+    async def story() -> None:
+        hang = Fault(FaultKind.TIMEOUT_AFTER, "ecr", "CreateRepository")
+        async with World(1, Faults((hang,))) as world:
+            loop = asyncio.get_running_loop()
+            world.watch(lambda asked, waits: seen.append((asked.operation, waits, loop.time() - asked.at)))
+            await Agent(world).run(PackageCreate(**PACKAGE), 1)
+
+    play(story)
+    (_, asks, _), (operation, waits, waited_s), *_ = seen
+    assert (operation, asks, waits) == ("CreateRepository", True, False)
+    assert waited_s == about(5.0), "as long as the fence allows"
 
 
 def test_a_late_effect_is_told_as_such() -> None:

@@ -101,6 +101,8 @@ class Write:
     refusal: str | None = None
     """The provider's code."""
     late: bool = False
+    bound: bool = False
+    """It holds for one state of the object alone: the one that its caller has read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class About:
     api: Api
     obj: str
     carried: Marks
+    bound: bool = False
 
 
 class Books:
@@ -151,6 +154,7 @@ class Books:
             stamp=stamp,
             refusal=refusal,
             late=asked.late,
+            bound=about.bound,
         )
         self.writes.append(write)
         for listener in self._listeners:

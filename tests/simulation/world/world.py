@@ -17,7 +17,7 @@ from agentd.telemetry import Metrics
 from tests.simulation.world import cluster_client, ecr, iam
 from tests.simulation.world.aws import ACCOUNT, Client
 from tests.simulation.world.faults import ECR, HEALTHY, IAM, KUBERNETES, Fault, Faults
-from tests.simulation.world.gate import Gate, Weather
+from tests.simulation.world.gate import Gate, Watcher, Weather
 from tests.simulation.world.kube import Kube
 from tests.simulation.world.memo import Memo
 from tests.simulation.world.people import People
@@ -141,6 +141,10 @@ class World:
     def listen(self, listener: Callable[[Write], None]) -> None:
         """Call this at the moment of every write."""
         self._books.listen(listener)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call this when somebody makes a mutating call, and when he waits for its answer no more."""
+        self._weather.watchers.append(watcher)
 
     @property
     def calls(self) -> Counter[tuple[str, str]]:

@@ -1,0 +1,202 @@
+"""From a seed to its plan."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from tests.simulation.disk import DiskFault, DiskFaultKind
+from tests.simulation.plan import Element, Mishap, MishapKind, Moment, Plan, Setup
+from tests.simulation.profiles import PROFILES, Profile
+from tests.simulation.queues import QueueFault, QueueFaultKind, QueueSettings
+from tests.simulation.story import draw_story
+from tests.simulation.world import IAM, Fault, FaultKind, Faults
+from tests.simulation.world import Profile as Weather
+
+_FARTHEST_S = 3.0  # a clock from the truth
+QUIET_AFTER_S = 16.0
+"""Seconds after the last send at which all troubles end."""
+
+
+def draw(seed: int, profile: str | None = None) -> Plan:
+    """The plan of a seed; of a profile if one is given, else of the one that the seed chooses."""
+    random = Random(f"plan {seed}")
+    names = list(PROFILES)
+    chosen = random.choices(names, [PROFILES[name].weight for name in names])[0]
+    return _Draw(random, PROFILES[profile or chosen]).plan(seed, profile or chosen)
+
+
+class _Draw:
+    def __init__(self, random: Random, profile: Profile) -> None:
+        self._random = random
+        self._profile = profile
+        self._replicas = random.randint(*profile.replicas)
+        self._skewed = random.random() < profile.skewed
+        self._quiet_s = profile.story.horizon_s + QUIET_AFTER_S
+
+    def plan(self, seed: int, name: str) -> Plan:
+        story = draw_story(self._random, self._profile.story)
+        elements: dict[str, Element] = {}
+        lists: list[tuple[str, list[Element]]] = [
+            ("s", [*sorted(story.sends, key=lambda send: send.at_s)]),
+            ("a", [*story.acts]),
+            ("r", [*story.redrives]),
+            ("m", [*self._mishaps()]),
+            ("q", [*self._queue_faults()]),
+            ("d", [*self._disk_faults()]),
+            ("w", [*self._world_faults()]),
+        ]
+        for letter, found in lists:
+            elements.update({f"{letter}{number}": element for number, element in enumerate(found)})
+        return Plan(
+            seed=seed,
+            profile=name,
+            setup=self._setup(),
+            healthy_from_s=self._quiet_s,
+            elements=elements,
+            intents=story.intents,
+        )
+
+    # -- the installation ----------------------------------------------------------------------------------------------
+
+    def _setup(self) -> Setup:
+        random, profile = self._random, self._profile
+        narrow = random.random() < profile.narrow
+        skewed = self._skewed
+        visibility_s = random.choice((13.0, 19.0, 31.0))
+        wait_s = random.choice((3.0, 6.0, 12.0))
+        fifo = random.random() < profile.fifo
+        return Setup(
+            replicas=self._replicas,
+            commands=QueueSettings(
+                fifo=fifo,
+                changes_receipts=not fifo and random.random() < 1 / 4,
+                max_visibility_s=random.choice((45.0, 43_200.0)) if narrow or profile.stuck else 43_200.0,
+                max_receive_count=random.choice((None, 3, 1000)) if narrow else random.choice((None, 1000)),
+            ),
+            stickiness=random.choice((0.0, 0.5, 0.9)),
+            skew_s=tuple(random.uniform(-_FARTHEST_S, _FARTHEST_S) if skewed else 0.0 for _ in range(self._replicas)),
+            bus={
+                "slots": random.randint(2, 4) if narrow else random.randint(8, 24),
+                "receivers_max": random.randint(1, 3),
+                "wait_s": wait_s,
+                "visibility_s": visibility_s,
+                "lease_tick_s": 2.0,
+                "lease_margin_s": 5.0,
+                "retry_cap_s": 20.0,
+                "receive_backoff_cap_s": 5.0,
+                "dead_letter_visibility_s": 10.0,
+                "sweep_interval_s": 20.0,
+                "depth_interval_s": 60.0,
+                "ack_timeout_s": 10.0,
+                "release_timeout_s": 3.0,
+            },
+            dispatch={
+                "max_running": random.randint(1, 2) if narrow else random.randint(3, 12),
+                "lane_depth": random.randint(1, 2) if narrow else random.randint(2, 8),
+                "lane_wait_s": random.choice((2.0, 5.0)),
+                "flow_share_percent": random.choice((30, 50, 100)),
+                "flow_depth": random.randint(2, 4) if narrow else 64,
+                "lease_s": random.choice((6.0, 10.0, 15.0)),
+                "clock_skew_s": 2 * _FARTHEST_S if skewed else random.choice((0.0, 1.0)),
+                "step_retry_s": random.choice((0.0, 4.0, 12.0)),
+                "step_retry_cap_s": 3.0,
+                "default_expiry_s": 60.0,
+                "defer_max_s": 20.0,
+                "report_wait_s": random.choice((5.0, 10.0)),
+            },
+            reports={
+                "outbox_limit": random.randint(1, 4) if narrow else 1000,
+                "sweep_interval_s": 10.0,
+                "left_behind_s": random.choice((3.0, 8.0)),
+                "retry_cap_s": 5.0,
+                "heartbeat_interval_s": 60.0,
+                "progress_interval_s": 5.0,
+            },
+            grace_s=random.choice((0.0, 3.0, 10.0, 10.0)),
+            namespace_end_s=random.choice((1.0, 3.0, 8.0)),
+            ends_with_redrive=random.random() < 1 / 2,
+            ends_with_echo=random.random() < 1 / 4,
+            ends_with_restart=random.random() < 1 / 4,
+        )
+
+    # -- troubles ------------------------------------------------------------------------------------------------------
+
+    def _mishaps(self) -> Iterator[Mishap]:
+        random, profile = self._random, self._profile
+        for _ in range(random.randint(*profile.crashes)):
+            yield self._mishap(MishapKind.CRASH, lasts_s=random.choice((0.5, 3.0, 20.0)))
+        for _ in range(random.randint(*profile.pauses)):
+            yield self._mishap(MishapKind.PAUSE, lasts_s=random.choice((1.0, 8.0, 20.0, 40.0)))
+        for _ in range(random.randint(*profile.terms)):
+            kind = random.choice((MishapKind.TERM,) * 4 + (MishapKind.ABORT,))
+            yield self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))
+        if self._skewed:
+            yield self._mishap(MishapKind.SKEW, skew_s=random.uniform(-_FARTHEST_S, _FARTHEST_S))
+
+    def _mishap(self, kind: MishapKind, *, lasts_s: float = 0.0, skew_s: float = 0.0) -> Mishap:
+        random = self._random
+        moment = random.choice((Moment.SECONDS, Moment.STEPS, Moment.STEPS, *_EFFECTS))
+        counts: dict[Moment, Callable[[], float]] = {
+            Moment.SECONDS: lambda: random.uniform(1.0, self._quiet_s - 5.0),
+            Moment.STEPS: lambda: float(random.randint(50, 3000)),
+            Moment.COMMITS: lambda: float(random.randint(1, 60)),
+            Moment.WRITES: lambda: float(random.randint(1, 12)),
+        }
+        count = counts.get(moment, lambda: float(random.randint(1, 6)))()
+        return Mishap(kind, random.randrange(self._replicas), moment, count, lasts_s, skew_s)
+
+    def _queue_faults(self) -> Iterator[QueueFault]:
+        random = self._random
+        for _ in range(random.randint(*self._profile.queue_faults)):
+            kind = random.choice(tuple(QueueFaultKind))
+            start_s = random.uniform(0.0, self._quiet_s * 0.8)
+            end_s = min(start_s + random.choice((3.0, 10.0, 40.0)), self._quiet_s)
+            yield QueueFault(
+                kind=kind,
+                queue=random.choice((None, "commands", "commands", "dead-letters", "reports")),
+                operation=self._operation(kind),
+                start_s=start_s,
+                end_s=end_s,
+                share=random.choice((0.2, 0.5, 1.0)),
+                delay_s=random.uniform(0.5, 9.0) if kind is QueueFaultKind.SLOW else 0.0,
+                replica=random.choice((None, None, random.randrange(self._replicas))),
+            )
+
+    def _operation(self, kind: QueueFaultKind) -> str | None:
+        if kind in (QueueFaultKind.SHORT, QueueFaultKind.DUPLICATED, QueueFaultKind.RISEN):
+            return None
+        return self._random.choice((None, "receive", "delete", "change_visibility", "send"))
+
+    def _disk_faults(self) -> Iterator[DiskFault]:
+        random = self._random
+        for _ in range(random.randint(*self._profile.disk_faults)):
+            start_s = random.uniform(0.0, self._quiet_s * 0.8)
+            yield DiskFault(
+                kind=random.choice(tuple(DiskFaultKind)),
+                start_s=start_s,
+                end_s=min(start_s + random.choice((2.0, 10.0)), self._quiet_s),
+                share=random.choice((0.1, 0.5, 1.0)),
+                delay_s=random.choice((0.2, 3.0, 12.0)),
+                replica=random.choice((None, random.randrange(self._replicas))),
+            )
+
+    def _world_faults(self) -> Iterator[Element]:
+        if self._profile.stuck:
+            yield Fault(FaultKind.TIMEOUT_BEFORE, IAM, end_s=self._quiet_s, times=None)
+        if not self._profile.world_faults:
+            return
+        weather = Weather(
+            horizon_s=self._quiet_s,
+            most=self._profile.world_faults,
+            replicas=[replica_name(number) for number in range(self._replicas)],
+            longest_delay_s=30.0,
+            longest_s=15.0,
+        )
+        yield from Faults.draw(self._random, weather).items
+
+
+_EFFECTS = (Moment.COMMITS, Moment.WRITES, Moment.SENDS, Moment.DELETES, Moment.RECEIVES)
+
+
+def replica_name(number: int) -> str:
+    """How a replica is called by faults and in traces."""
+    return f"r{number}"

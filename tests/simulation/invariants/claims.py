@@ -1,0 +1,229 @@
+"""I3, I5 and I7 at the moment of a claim: who may have a subject, and what he is told of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentd.ledger import Claimed, Record
+from tests.simulation.book import End, Grant
+from tests.simulation.process import Process
+from tests.simulation.scene import Checker, Scene
+
+_ROUNDING_S = 1e-3
+
+
+class Bookkeeper(Checker):
+    """Keeps the book that the others read, and compares every claim with it. Comes first."""
+
+    name = "I3"
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._names: dict[tuple[str, str], str] = {}
+
+    def on_commit(self, process: Process, result: object) -> None:
+        if isinstance(result, Claimed):
+            self._granted(process, result)
+        elif isinstance(result, Record):
+            self._recorded(process, result)
+
+    # -- claims --------------------------------------------------------------------------------------------------------
+
+    def _granted(self, process: Process, claimed: Claimed) -> None:
+        scene, book = self.scene, self.scene.book
+        grant = book.granted(scene.now, process, claimed)
+        if grant is None:
+            self.violated(f"{process.name} was granted a claim for {claimed.claim.key}, which nobody has sent")
+            return
+        scene.tell(
+            process.name,
+            f"claims {grant.intent} with token {grant.token}, attempt {grant.attempt}, generation {grant.generation}",
+        )
+        self._follows(grant)
+        self._is_durable(grant)
+        self._nobody_else_has_it(grant)
+        self._has_its_names(grant)
+        book.apply(grant)
+        self._is_told_the_newest(grant, claimed.desired)
+
+    def _follows(self, grant: Grant) -> None:
+        """After what was claimed before, and before the end."""
+        book = self.scene.book
+        before = book.latest.get(grant.subject)
+        if before is not None and grant.token <= before.token:
+            self.violated(f"{grant.subject}: token {grant.token} comes after {before.token}")
+        if (grant.key, grant.epoch) in book.ends:
+            self.scene.violated("I7", f"{grant.intent} is carried out again, after the end of epoch {grant.epoch}")
+        if refusal := book.model(grant.subject).refusal(grant.intent):
+            name = "I5" if "deleted" in refusal else "I3"
+            self.scene.violated(name, f"{grant.intent} was claimed although {refusal}")
+
+    def _is_durable(self, grant: Grant) -> None:
+        state = self.scene.subject(grant.subject)
+        if state is None or state.token != grant.token:
+            self.violated(f"{grant.intent} was told that it has token {grant.token}, and the ledger does not know it")
+
+    def _nobody_else_has_it(self, grant: Grant) -> None:
+        """Nobody believes that he may write, to the subject or to what either has locked."""
+        for other in self.scene.living():
+            if other.parts is None:
+                continue
+            for lease in other.parts.dispatcher._leases._held:
+                intent = self.scene.book.intent(lease.claim.key)
+                left_s = lease.remaining_s() - self.scene.skew_s
+                if left_s <= _ROUNDING_S or intent is None:
+                    continue
+                if str(lease.claim.subject) == grant.subject:
+                    self.violated(
+                        f"{grant.process.name} was granted {grant.subject} while {other.name} holds it for "
+                        f"{left_s:.3f} s more ({intent})"
+                    )
+                elif self._exclude_each_other(grant, str(lease.claim.subject), intent.number, intent.text):
+                    self.violated(
+                        f"{grant.intent} was claimed while {intent} is at work, and one of them locks the other"
+                    )
+
+    def _exclude_each_other(self, grant: Grant, subject: str, _number: int, text: str) -> bool:
+        mine, theirs = self.scene.book.event(grant.intent.text), self.scene.book.event(text)
+        wanted = {str(lock.subject) for lock in mine.data.locks()} if mine and mine.data else set()
+        taken = {str(lock.subject) for lock in theirs.data.locks()} if theirs and theirs.data else set()
+        return subject in wanted or grant.subject in taken
+
+    def _has_its_names(self, grant: Grant) -> None:
+        event = self.scene.book.event(grant.intent.text)
+        for name in event.data.names() if event and event.data else ():
+            owner = self._names.setdefault(name, grant.subject)
+            if owner != grant.subject:
+                self.violated(f"{grant.intent} was claimed, and its name belongs to {owner}")
+
+    def _is_told_the_newest(self, grant: Grant, desired: Mapping[str, Any]) -> None:
+        model = self.scene.book.model(grant.subject)
+        wanted = model.desired()
+        for facet in sorted(desired.keys() | wanted.keys()):
+            if desired.get(facet) != wanted.get(facet):
+                newest = model.newest(facet)
+                self.violated(
+                    f"{grant.intent} is told that {facet} of {grant.subject} should be {desired.get(facet)}; the newest who "
+                    f"has claimed it is {newest}, and wants {wanted.get(facet)}"
+                )
+        if grant.intent.data_class.facets and grant.generation != model.generation():
+            self.violated(f"{grant.intent} writes as generation {grant.generation} of {model.generation()}")
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _recorded(self, process: Process, record: Record) -> None:
+        scene, book = self.scene, self.scene.book
+        if record.outcome is None:
+            return
+        first = book.ends.get((record.key, record.epoch))
+        if first is not None:
+            self._is_the_same(first, record)
+            return
+        end = book.ended(scene.now, process, record)
+        outcome = record.outcome
+        why = f" {outcome.reason}: {outcome.message}" if outcome.reason else ""
+        scene.tell(process.name, f"ends {record.key} e{record.epoch}: {outcome.kind}{why}")
+        kept = scene.record_of_epoch(record.key, record.epoch)
+        if kept is None or kept.outcome is None:
+            scene.violated(
+                "I1", f"{process.name} was told that {record.key} has ended, and the ledger does not know it"
+            )
+        if end is not None and outcome.kind == "succeeded":
+            self._had_the_lease(end)
+            self._deleted(end)
+
+    def _is_the_same(self, first: End, record: Record) -> None:
+        known = first.record
+        if (known.outcome, known.changed, known.sequence) != (record.outcome, record.changed, record.sequence):
+            self.scene.violated(
+                "I1", f"{record.key} e{record.epoch} ended as {known.outcome}, and then as {record.outcome}"
+            )
+
+    def _had_the_lease(self, end: End) -> None:
+        record = end.record
+        latest = self.scene.book.latest.get(record.subject)
+        if latest is None or latest.process is not end.process or latest.key != record.key:
+            holder = "nobody" if latest is None else f"{latest.process.name} for {latest.intent}"
+            self.violated(f"{end.process.name} ended {record.key} as succeeded, and {record.subject} is {holder}'s")
+
+    def _deleted(self, end: End) -> None:
+        intent = self.scene.book.intent(end.record.key)
+        if intent is None or not intent.data_class.deletes:
+            return
+        self.scene.book.model(end.record.subject).end_delete(intent)
+        self._names = {name: owner for name, owner in self._names.items() if owner != end.record.subject}
+        for obj, seen in self.scene.world.objects().items():
+            if seen.kind == "Namespace" and seen.marks.subject == end.record.subject:
+                self.scene.violated("I5", f"{intent} has succeeded, and {obj} is still there")
+
+
+class KeptAlive(Checker):
+    """I3: a lease is renewed while its event is worked on."""
+
+    name = "I3"
+
+    def on_look(self, process: Process) -> None:
+        scene, parts = self.scene, process.parts
+        if parts is None or process.owner.held or scene.has_disk_trouble or process.was_paused_within(30.0):
+            return
+        dispatch = scene.plan.setup.dispatch
+        for lease in parts.dispatcher._leases._held:
+            if not lease.lost and lease.remaining_s() < dispatch["lease_s"] / 2 - 1.0:
+                self.violated(
+                    f"{process.name} works on {lease.claim.subject}, whose lease ends in {lease.remaining_s():.1f} s"
+                )
+
+
+class Attempts(Checker):
+    """Attempts are counted, and there are no more of them than the handler may make; what one has finished is not done again."""
+
+    name = "attempts"
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._crashed: dict[tuple[str, int], int] = {}
+        self._contexts: dict[tuple[str, int], Any] = {}
+        self._unknown: list[Grant] = []
+
+    def on_killed(self, process: Process) -> None:
+        for subject in sorted({grant.subject for grant in self.scene.book.grants if grant.process is process}):
+            state, latest = self.scene.subject(subject), self.scene.book.latest[subject]
+            if latest.process is process and state is not None and state.held_by is not None:
+                end = (latest.key, latest.epoch)
+                self._crashed[end] = self._crashed.get(end, 0) + 1
+
+    def on_commit(self, process: Process, result: object) -> None:
+        book = self.scene.book
+        if not isinstance(result, Claimed) or not book.grants or book.grants[-1].token != result.claim.token:
+            return
+        grant = book.grants[-1]
+        end = (grant.key, grant.epoch)
+        most = grant.most_attempts
+        claims = sum(1 for other in book.grants if (other.key, other.epoch) == end)
+        crashed = self._crashed.get(end, 0)
+        if grant.attempt > most:
+            self.violated(f"{grant.intent} makes attempt {grant.attempt} of {most}")
+        if not crashed < grant.attempt <= claims:
+            self.violated(f"{grant.intent}: attempt {grant.attempt} is claim {claims}; {crashed} have crashed")
+        self._goes_on(end, grant, result)
+        self._unknown.append(grant)
+
+    def on_step(self, process: Process) -> None:
+        """Find the attempts that have begun, to know how far they come."""
+        for grant in self._unknown:
+            if grant.process is process and process.parts is not None:
+                for work in process.parts.dispatcher._works:
+                    if work.context is not None and work.event.key == grant.key:
+                        self._contexts[grant.key, grant.epoch] = work.context
+                        self._unknown.remove(grant)
+                        return
+
+    def _goes_on(self, end: tuple[str, int], grant: Grant, claimed: Claimed) -> None:
+        """All but the last step that an earlier attempt has finished were written down."""
+        before = self._contexts.get(end)
+        done = list(before._journal)[:-1] if before is not None else []
+        lost = [step for step in done if step not in claimed.journal]
+        if lost:
+            self.scene.violated("I7", f"{grant.intent}, attempt {grant.attempt}, is to do {', '.join(lost)} again")
+        known = {grant.epoch for grant in self.scene.book.grants[:-1] if grant.key == end[0]}
+        if claimed.journal and grant.epoch not in known:
+            self.scene.violated("I7", f"{grant.intent} begins epoch {grant.epoch} with steps of an earlier one")

@@ -1,0 +1,60 @@
+"""Kinds of runs: how much of which trouble there is in each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tests.simulation.story import StoryMix
+
+Range = tuple[int, int]
+NONE: Range = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Ranges of how many of each trouble; shares of one for what is there or not."""
+
+    weight: int
+    story: StoryMix
+    replicas: Range = (1, 3)
+    fifo: float = 0.35
+    crashes: Range = NONE
+    pauses: Range = NONE
+    terms: Range = NONE
+    skewed: float = 0.0
+    queue_faults: Range = NONE
+    disk_faults: Range = NONE
+    world_faults: int = 0
+    stuck: bool = False
+    """Nothing that an environment asks of the cloud is answered."""
+    narrow: float = 0.2
+    """Few slots and places, a short cap of visibility, a low receive limit: what is seldom reached otherwise."""
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "calm": Profile(1, StoryMix(nonsense=0.3, disorder=0.4, environments=0.5), narrow=0.1),
+        "lossy": Profile(2, StoryMix(), queue_faults=(2, 8)),
+        "crashes": Profile(3, StoryMix(twice=0.1), crashes=(1, 6)),
+        "pauses": Profile(2, StoryMix(), replicas=(2, 3), pauses=(1, 4), skewed=0.5),
+        "flood": Profile(2, StoryMix(sends=(12, 20), horizon_s=12.0, environments=0.1, busiest=0.6), narrow=0.6),
+        "stuck": Profile(
+            1, StoryMix(sends=(7, 12), horizon_s=16.0, environments=1.0, busiest=0.5), stuck=True, narrow=0.0
+        ),
+        "drain": Profile(2, StoryMix(horizon_s=24.0), terms=(1, 5), narrow=0.3),
+        "world": Profile(2, StoryMix(twice=0.1, environments=0.5), world_faults=10),
+        "disk": Profile(1, StoryMix(), disk_faults=(1, 4)),
+        "everything": Profile(
+            4,
+            StoryMix(),
+            replicas=(2, 3),
+            crashes=(0, 3),
+            pauses=(0, 2),
+            terms=(0, 2),
+            skewed=0.3,
+            queue_faults=(0, 5),
+            disk_faults=(0, 1),
+            world_faults=6,
+        ),
+    }
+)
