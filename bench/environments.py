@@ -1,16 +1,11 @@
-"""`python -m bench.environments [--environments N] [--projects M]`: does the cost of an environment stay the same as they grow?
+"""Does the cost of an environment stay the same as they grow?
 
-Creates environments and deploys projects to each on the embedded stack, through the queue, and prints what each batch took:
+Creates environments and deploys projects to each on the embedded stack, through the queue, and tells what each batch took:
 seconds, and calls to the API server, per environment.
 """
 
-import argparse
-import asyncio
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from aiobotocore.session import AioSession
@@ -19,8 +14,12 @@ from agentd.cli.control_plane import ControlPlane, control_plane, event
 from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.core import system_runtime
 from agentd.events import EnvironmentCreate, EnvironmentDeploy, EnvironmentSpec, ProjectCreate, ProjectDeployment
+from bench.results import Options, Table
+from bench.server import Server
 
 _BATCH = 30
+_ENVIRONMENTS = 300
+_PROJECTS = 5
 _MANIFEST = (
     '{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":'
     '{{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"sha256:{digest}"}},"layers":[]}}'
@@ -87,28 +86,21 @@ async def _batch(stack: Stack, plane: ControlPlane, numbers: range, projects: in
     return seconds / len(names), (sum(calls.values()) - writes) / len(names), writes / len(names)
 
 
-async def _run(environments: int, projects: int, folder: Path) -> None:
+async def run(_server: Server, options: Options) -> Sequence[Table]:
+    """Batch after batch on one stack."""
+    folder, rows = options.folder / "environments", []
     async with start_stack(folder) as stack:
         daemon = DaemonProcess(stack.environment(**_SETTINGS), log=folder / "agentd.log")
         await daemon.start()
         try:
             async with control_plane(stack, system_runtime()) as plane:
-                await _make_projects(stack, plane, projects)
-                sys.stdout.write("| environments | seconds each | reads each | writes each |\n|---|---|---|---|\n")
-                for first in range(0, environments, _BATCH):
-                    numbers = range(first, min(first + _BATCH, environments))
-                    seconds, reads, writes = await _batch(stack, plane, numbers, projects)
-                    row = f"| {numbers.start + 1} to {numbers.stop} | {seconds:.2f} | {reads:.1f} | {writes:.1f} |"
-                    sys.stdout.write(row + "\n")
-                    sys.stdout.flush()
+                await _make_projects(stack, plane, _PROJECTS)
+                for first in range(0, _BATCH if options.quick else _ENVIRONMENTS, _BATCH):
+                    numbers = range(first, first + _BATCH)
+                    seconds, reads, writes = await _batch(stack, plane, numbers, _PROJECTS)
+                    batch = f"{numbers.start + 1} to {numbers.stop}"
+                    rows.append((batch, f"{seconds:.2f}", f"{reads:.1f}", f"{writes:.1f}"))
+                    options.say(f"environments {batch}: {seconds:.2f} s each")
         finally:
             await daemon.stop()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--environments", type=int, default=300)
-    parser.add_argument("--projects", type=int, default=5)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        asyncio.run(_run(arguments.environments, arguments.projects, Path(scratch)))
+    return [Table("Environments", ("environments", "seconds each", "reads each", "writes each"), rows)]

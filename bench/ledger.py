@@ -1,14 +1,15 @@
-"""How many rounds of claim, step and finish the SQLite ledger does in a second. Run by hand: `python -m bench.ledger`."""
+"""How many rounds of claim, step and finish the SQLite ledger does in a second."""
 
 import asyncio
-import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentd.core import Outcome, OutcomeKind, Subject
 from agentd.ledger import Admission, Claimed, ClaimRequest, Ending, LedgerConfig
 from agentd.ledger.sqlite import SqliteLedger
+from bench.results import Options, Table
+from bench.server import Server
 
 ROUNDS = 2000
 # Callers, and operations in one transaction at most.
@@ -32,6 +33,7 @@ async def one_round(ledger: SqliteLedger, number: int) -> None:
             subject=subject,
             generation=1,
             facets=frozenset({"spec"}),
+            requires=frozenset(),
             creates=True,
             deletes=False,
             names=(("project", identity),),
@@ -71,15 +73,12 @@ async def measure(folder: Path, callers: int, group_limit: int) -> tuple[float, 
     return ROUNDS / elapsed, writes.operations / writes.transactions
 
 
-def main() -> None:
-    """Print a small table."""
-    out = sys.stdout.write
-    out(f"{'callers':>8} {'group limit':>12} {'rounds/s':>10} {'operations/s':>13} {'operations/transaction':>23}\n")
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        for callers, limit in SETTINGS:
-            rounds, group = asyncio.run(measure(Path(folder), callers, limit))
-            out(f"{callers:>8} {limit:>12} {rounds:>10.0f} {rounds * OPERATIONS:>13.0f} {group:>23.1f}\n")
-
-
-if __name__ == "__main__":
-    main()
+async def run(_server: Server, options: Options) -> Sequence[Table]:
+    """Each setting once."""
+    rows = []
+    for callers, limit in SETTINGS:
+        rounds, group = await measure(options.folder, callers, limit)
+        numbers = (callers, limit, f"{rounds:.0f}", f"{rounds * OPERATIONS:.0f}", f"{group:.1f}")
+        rows.append(tuple(map(str, numbers)))
+    head = ("callers", "group limit", "rounds a second", "operations a second", "operations a transaction")
+    return [Table("The SQLite ledger", head, rows)]

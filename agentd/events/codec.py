@@ -24,7 +24,7 @@ from agentd.events.problems import explain, found
 _NOT_SAID = frozenset({"signature", "traceparent", "tracestate"})
 _PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 # In JSON without spaces: a number with a fraction or an exponent, none at all, or one that may be beyond 2**53 - 1.
-_ODD_NUMBER = re.compile(r"[:,\[]-?(?:\d+[.eE]|\d{16}|Infinity|NaN)")
+_ODD_NUMBER = re.compile(r"(?:\":|[,\[])-?(?:\d+[.eE]|\d{16}|Infinity|NaN)")
 
 
 class Malformed(PermanentError):

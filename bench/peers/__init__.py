@@ -1,0 +1,1 @@
+"""Consumers of others, measured in the same run."""
