@@ -31,7 +31,8 @@ test: $(READY) check ## Check and test, within minutes
 	@$(BIN)/python -m pytest -n 4 -m "not slow"
 
 test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing, replicas, load
-	@$(BIN)/python -m pytest -m slow --timeout 900
+	@$(BIN)/python -m pytest -m slow --timeout 900 -n 2 --dist loadfile tests/unit tests/conformance tests/servers tests/simulation
+	@$(BIN)/python -m pytest -m slow --timeout 900 tests/e2e
 
 test-cluster: $(READY) servers ## The cluster's suites and the story on a real Kubernetes API server
 	@eval "$$(tests/servers/kube/build)" && $(BIN)/python -m pytest --timeout 900 \
