@@ -6,6 +6,7 @@ Everything runs on this machine, each contender in a process of its own, in turn
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,9 @@ _DOCUMENT = Path("docs/performance.md")
 
 async def _run(names: Sequence[str], options: Options, *, write: bool) -> Mapping[str, Sequence[Table]]:
     found = {}
+    if (task := asyncio.current_task()) is not None:
+        # What was started ends with this process, also when that is told to stop.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with start_server(options.folder) as server:
         for name in names:
             options.say(f"-- {name}")
