@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--stop-at", type=int, default=5, help="stop when so many have failed")
     parser.add_argument("--trace", action="store_true", help="the whole trace of a single seed")
+    parser.add_argument("--logs", action="store_true", help="what replicas log as well, of a single seed")
     parser.add_argument("--no-shrink", action="store_true", help="print failures as they are")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_args()
@@ -77,7 +78,7 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
 
 def _one(options: argparse.Namespace) -> int:
     plan = draw(options.seed, options.profile).without([name for name in options.without.split(",") if name])
-    result = in_a_process(partial(_play, plan))
+    result = in_a_process(partial(_play, plan, logs=options.logs))
     sys.stdout.write(
         f"{plan.described()}\n{shown(result.trace.entries, most=10**6 if options.trace else _MOST_LINES)}\n"
     )
@@ -114,8 +115,8 @@ def _explain(failure: Outcome, options: argparse.Namespace) -> None:
     )
 
 
-def _play(plan: Plan, made: Stage) -> Result:
-    return made.play(plan)
+def _play(plan: Plan, made: Stage, *, logs: bool = False) -> Result:
+    return made.play(plan, logs=logs)
 
 
 def _fails(invariant: str | None, plan: Plan) -> bool:

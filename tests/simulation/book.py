@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentd.events import Event, Malformed, decode
+from agentd.events import Event, Malformed, attach, decode
 from agentd.ledger import Claimed, Record
 from tests.simulation.model import Json, SubjectModel
 from tests.simulation.plan import Intent
-from tests.simulation.process import HANDLERS, Process
+from tests.simulation.process import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Grant:
     @property
     def most_attempts(self) -> int:
         """What its handler may make."""
-        return HANDLERS[self.intent.data_class.type].retry.max_attempts
+        return self.process.around.handlers[self.intent.data_class.type].retry.max_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,16 @@ class Book:
         self.intents[intent.event_id] = [intent]
         self._meant[intent.text] = intent
 
+    def _read(self, body: str) -> Event | None:
+        try:
+            event = decode(body)
+        except Malformed:
+            return None
+        intent = self.meant(body)
+        return event if intent is None or intent.kept is None else attach(event, intent.kept)
+
     def event(self, body: str) -> Event | None:
         """A message's event; None for what is none."""
         if body not in self._decoded:
-            try:
-                self._decoded[body] = decode(body)
-            except Malformed:
-                self._decoded[body] = None
+            self._decoded[body] = self._read(body)
         return self._decoded[body]

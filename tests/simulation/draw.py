@@ -1,6 +1,7 @@
 """From a seed to its plan."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 
 from tests.simulation.disk import DiskFault, DiskFaultKind
@@ -12,6 +13,7 @@ from tests.simulation.world import IAM, Fault, FaultKind, Faults
 from tests.simulation.world import Profile as Weather
 
 _FARTHEST_S = 3.0  # a clock from the truth
+_LONG_S = 20.0  # a pause that outlasts every lease
 QUIET_AFTER_S = 16.0
 """Seconds after the last send at which all troubles end."""
 
@@ -111,6 +113,8 @@ class _Draw:
                 "heartbeat_interval_s": 60.0,
                 "progress_interval_s": 5.0,
             },
+            max_attempts=random.choice((2, 3)) if narrow else 8,
+            retry_cap_s=3.0 if narrow else 300.0,
             grace_s=random.choice((0.0, 3.0, 10.0, 10.0)),
             namespace_end_s=random.choice((1.0, 3.0, 8.0)),
             ends_with_redrive=random.random() < 1 / 2,
@@ -125,7 +129,12 @@ class _Draw:
         for _ in range(random.randint(*profile.crashes)):
             yield self._mishap(MishapKind.CRASH, lasts_s=random.choice((0.5, 3.0, 20.0)))
         for _ in range(random.randint(*profile.pauses)):
-            yield self._mishap(MishapKind.PAUSE, lasts_s=random.choice((1.0, 8.0, 20.0, 40.0)))
+            lasts_s = random.choice((1.0, 8.0, 20.0, 40.0))
+            woken = lasts_s >= _LONG_S and random.random() < 1 / 2
+            yield replace(
+                self._mishap(MishapKind.PAUSE, lasts_s=lasts_s),
+                wakes_after_s=random.uniform(0.0, 1.5) if woken else None,
+            )
         for _ in range(random.randint(*profile.terms)):
             kind = random.choice((MishapKind.TERM,) * 4 + (MishapKind.ABORT,))
             yield self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))

@@ -31,7 +31,8 @@ class Sort(StrEnum):
 class Intent:
     """A message as it was written. `like` is the intent that an altered or rival one resembles.
 
-    `equal` says that it asks for what the generation before it has asked for as well.
+    `equal` says that it asks for what the generation before it has asked for as well. `kept` is its data in the object
+    store, when it travels by claim check.
     """
 
     number: int
@@ -44,11 +45,13 @@ class Intent:
     text: str
     like: int | None = None
     equal: bool = False
+    kept: bytes | None = None
 
     def __str__(self) -> str:
         what = self.data_class.type.removeprefix("conveyor.").removesuffix(".v1")
         name = next((value for key, value in self.data.items() if key.endswith("_name")), "")
         about = f"{what} {name} g{self.generation} ({self.event_id[:8]}, {self.subject.uuid[:8]})"
+        about += ", by claim check" if self.kept is not None else ""
         return about if self.sort is Sort.VALID else f"{about}, {self.sort}"
 
 
@@ -124,10 +127,13 @@ class Mishap:
     count: float
     lasts_s: float = 0.0
     skew_s: float = 0.0
+    wakes_after_s: float | None = None
+    """Of a pause: it ends so long after somebody else has taken a subject of the replica's over, if that comes first."""
 
     def __str__(self) -> str:
+        woken = "" if self.wakes_after_s is None else f", or until {self.wakes_after_s:.1f} s after it is taken over"
         what = {
-            MishapKind.PAUSE: f"pause of {self.lasts_s:.1f} s",
+            MishapKind.PAUSE: f"pause of {self.lasts_s:.1f} s{woken}",
             MishapKind.SKEW: f"clock {self.skew_s:+.1f} s",
         }.get(self.kind, f"{self.kind}, back after {self.lasts_s:.1f} s")
         return f"replica {self.replica} after {self.count:.0f} {self.moment}: {what}"
@@ -147,6 +153,8 @@ class Setup:
     bus: Mapping[str, Json]
     dispatch: Mapping[str, Json]
     reports: Mapping[str, Json]
+    max_attempts: int
+    retry_cap_s: float
     grace_s: float
     namespace_end_s: float
     ends_with_redrive: bool

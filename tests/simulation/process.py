@@ -1,11 +1,13 @@
 """One replica as a process: the real parts, wired and supervised as the daemon does it, on simulated queues, disk and cloud."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import cast
 
 from agentd import __version__
 from agentd.app.customer import open_boundary
@@ -17,14 +19,16 @@ from agentd.app.stopping import ExitCode, Stop
 from agentd.app.supervision import Supervisor
 from agentd.app.watching import watch
 from agentd.app.wiring import wire
+from agentd.audit import OpenAudit
 from agentd.bus import Intake
-from agentd.core import ArtifactStore, Handler, NoAudit, Runtime
+from agentd.core import ArtifactStore, Handler, Runtime
 from agentd.dispatch import load_handlers
 from agentd.ledger.sqlite import SqliteLedger
 from agentd.platform import Cluster
 from agentd.settings import Settings
 from agentd.telemetry import Health, Metrics, Tracing
 from proxy.server import Proxy
+from tests.simulation.audit import SimAudit, SimAuditLog
 from tests.simulation.loop import START, Owner, SimLoop
 from tests.simulation.queues import SimQueue
 
@@ -33,13 +37,18 @@ Ports = Callable[[Metrics, Runtime], dict[type, object]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a process is started in. `queue` gives it its end of a queue by name."""
+    """What a process is started in. `queue` gives it its end of a queue by name.
+
+    `intended` is told of the event and the object of each write that a process announces.
+    """
 
     loop: SimLoop
     settings: Settings
     ports: Callable[[str, Metrics, Runtime], dict[type, object]]
     queue: Callable[["Process", str], SimQueue]
     artifacts: ArtifactStore | None
+    handlers: Mapping[str, Handler]
+    intended: Callable[["Process", str, str], None]
 
 
 class WallClock:
@@ -123,7 +132,7 @@ class Process:
             health=Health(runtime),
             intake=Intake(metrics),
             started_at=runtime.now(),
-            handlers=HANDLERS,
+            handlers=self.around.handlers,
         )
 
     async def _main(self) -> ExitCode:
@@ -150,17 +159,20 @@ class Process:
             health=replica.health,
         )
         tracing = Tracing(settings.telemetry, version=__version__, replica=self.name)
-        boundary = await open_boundary(stack, replica, ledger, NoAudit())
-        replica.parts = wire(
+        audit = SimAudit(SimAuditLog(partial(around.intended, self)))
+        boundary = await open_boundary(stack, replica, ledger, audit.log)
+        parts = wire(
             replica,
             queues=queues,
             ledger=ledger,
             platform=platform,
             boundary=boundary,
-            audit=None,
+            audit=cast("OpenAudit", audit),
             tracing=tracing,
             proxy=proxy,
         )
+        # Nothing of the log has to be kept, or told: it is there for its entries alone.
+        replica.parts = replace(parts, audit=None)
         return replica.parts
 
     def _exit_hard_after(self, seconds: float) -> None:
@@ -183,4 +195,12 @@ def ledger_path(folder: Path) -> Path:
     return folder / "ledger.db"
 
 
-HANDLERS: dict[str, Handler] = dict(load_handlers())
+def handlers_with(*, max_attempts: int, cap_s: float) -> Mapping[str, Handler]:
+    """The real ones, with other bounds of their retries."""
+    return {
+        name: replace(handler, retry=replace(handler.retry, max_attempts=max_attempts, cap_s=cap_s))
+        for name, handler in HANDLERS.items()
+    }
+
+
+HANDLERS: Mapping[str, Handler] = load_handlers()

@@ -39,7 +39,11 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         "pauses": Profile(2, StoryMix(), replicas=(2, 3), pauses=(1, 4), skewed=0.5),
         "flood": Profile(2, StoryMix(sends=(12, 20), horizon_s=12.0, environments=0.1, busiest=0.6), narrow=0.6),
         "stuck": Profile(
-            1, StoryMix(sends=(7, 12), horizon_s=16.0, environments=1.0, busiest=0.5), stuck=True, narrow=0.0
+            1,
+            StoryMix(sends=(7, 12), horizon_s=16.0, environments=1.0, busiest=0.5),
+            stuck=True,
+            narrow=0.0,
+            queue_faults=(0, 2),
         ),
         "drain": Profile(2, StoryMix(horizon_s=24.0), terms=(1, 5), narrow=0.3),
         "world": Profile(2, StoryMix(twice=0.1, environments=0.5), world_faults=10),

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from tests.simulation.draw import draw
 from tests.simulation.stage import Stage, in_a_process, stage
 
-SEEDS_A_PROCESS = 40
+SEEDS_A_PROCESS = 80
 """Played by one process before it ends: what runs leave behind is not collected."""
 
 Case = tuple[int, str | None]

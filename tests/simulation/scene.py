@@ -22,6 +22,7 @@ from tests.simulation.world import World, Write
 COMMANDS, DEAD_LETTERS, REPORTS = "commands", "dead-letters", "reports"
 
 _AFTERMATH_S = 45.0
+_OF_MESSAGES = frozenset({QueueFaultKind.DUPLICATED, QueueFaultKind.RISEN, QueueFaultKind.SHORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,15 @@ class Scene:
         return any(
             fault.start_s <= now < fault.end_s + _AFTERMATH_S
             and (fault.operation in (None, operation) or fault.kind is QueueFaultKind.DENIED)
+            and fault.kind not in _OF_MESSAGES
+            for fault in self.plan.of(QueueFault)
+        )
+
+    @property
+    def shows_twice(self) -> bool:
+        """Whether the queue may just have shown to others what it has handed out."""
+        return any(
+            fault.kind in _OF_MESSAGES and fault.start_s <= self.now < fault.end_s + _AFTERMATH_S
             for fault in self.plan.of(QueueFault)
         )
 
@@ -214,6 +224,9 @@ class Checker:
 
     def on_asked(self, process: Process, queue: str, operation: str) -> None:
         """A process begins a call to a queue."""
+
+    def on_intended(self, process: Process, event_id: str, obj: str) -> None:
+        """A process has announced a write to an object; the call comes next."""
 
     def on_write(self, write: Write) -> None:
         """A mutating call has reached a cloud or the cluster."""

@@ -14,17 +14,18 @@ from typing import Any
 from agentd.bus import DeadLetters, Outgoing
 from agentd.core import Runtime, TransientError
 from agentd.embedded.kube.status import ApiError
-from agentd.ledger import LedgerConfig
+from agentd.ledger import Claimed, LedgerConfig
 from agentd.ledger.sqlite.connection import open_for_reading
 from agentd.settings import Settings
+from tests.simulation.artifacts import SimArtifacts
 from tests.simulation.book import Book
 from tests.simulation.disk import Disk, DiskFault
 from tests.simulation.draw import replica_name
 from tests.simulation.echo import echoes
 from tests.simulation.invariants import CHECKERS
-from tests.simulation.loop import START, Owner, Stalled, new_loop
+from tests.simulation.loop import OWNER, START, Owner, Stalled, new_loop
 from tests.simulation.plan import Act, Intent, Mishap, MishapKind, Moment, Plan, Redrive, Send
-from tests.simulation.process import Process, Surroundings, WallClock, ledger_path
+from tests.simulation.process import Process, Surroundings, WallClock, handlers_with, ledger_path
 from tests.simulation.queues import Message, QueueFault, QueueFaults, QueueServer, QueueSettings, SimQueue
 from tests.simulation.queues.server import Listener
 from tests.simulation.scene import COMMANDS, DEAD_LETTERS, HOOKS, REPORTS, Scene, Violation, listeners
@@ -61,8 +62,14 @@ def simulate(plan: Plan, folder: Path) -> Result:
     return simulation.run()
 
 
+def tell_on_stage(what: str) -> None:
+    """Add to the trace of the run that is being played, in the name of the process that takes a step."""
+    if _KEPT:
+        _KEPT[-1].tell(what)
+
+
 # What a run leaves behind must not be collected: tasks of dead processes would run their `finally` blocks.
-_KEPT: list[object] = []
+_KEPT: "list[_Simulation]" = []
 
 
 class _Simulation(Listener):
@@ -80,6 +87,7 @@ class _Simulation(Listener):
         self._processes: dict[Owner, Process] = {}
         self._current: list[Process | None] = [None] * self._setup.replicas
         self._lives = [0] * self._setup.replicas
+        self._sleepers: dict[Process, float] = {}
         self._skews = list(self._setup.skew_s)
         self._mishaps: list[list[Mishap]] = [[] for _ in range(self._setup.replicas)]
         self._counts: list[Counter[Moment]] = [Counter() for _ in range(self._setup.replicas)]
@@ -88,6 +96,12 @@ class _Simulation(Listener):
         self._done = False
         self._hooks: dict[str, list[Callable[..., None]]] = {hook: [] for hook in HOOKS}
         self._on_step: list[Callable[[Process], None]] = []
+
+    def tell(self, what: str) -> None:
+        """See `tell_on_stage`."""
+        owner = OWNER.get(None)
+        if self._scene is not None and owner is not None:
+            self._scene.tell(owner.name, f"   {what}")
 
     def run(self) -> Result:
         """See `simulate`."""
@@ -150,7 +164,19 @@ class _Simulation(Listener):
         self._on_step = self._hooks["on_step"]
         world.listen(self._written)
         self._scene = scene
-        self._around = Surroundings(loop, self._settings(), self._ports, self._queue, None)
+        handlers = handlers_with(max_attempts=setup.max_attempts, cap_s=setup.retry_cap_s)
+        kept = {intent.event_id: intent.kept for intent in self._plan.intents if intent.kept is not None}
+        failing_until_s = self._plan.healthy_from_s if self._plan.of_world() else 0.0
+        artifacts = SimArtifacts(kept, loop, self._dice("artifacts"), failing_until_s=failing_until_s)
+        self._around = Surroundings(
+            loop=loop,
+            settings=self._settings(),
+            ports=self._ports,
+            queue=self._queue,
+            artifacts=artifacts,
+            handlers=handlers,
+            intended=partial(self._tell, "on_intended"),
+        )
 
     @property
     def scene(self) -> Scene:
@@ -272,17 +298,26 @@ class _Simulation(Listener):
 
     def _act(self, act: Act) -> None:
         """What needs something that is not there yet is tried again until the troubles end."""
+        arguments = dict(act.arguments)
         try:
-            getattr(self.scene.world.people, act.what)(**dict(act.arguments))
+            self._is_there(arguments.get("environment_name"), arguments.get("environment_id"))
+            getattr(self.scene.world.people, act.what)(**arguments)
         except (KeyError, ApiError):
             if self._loop.time() < self._plan.healthy_from_s:
                 self._at(self._loop.time() + 2.0, partial(self._act, act))
             return
-        arguments = dict(act.arguments)
         self.scene.done[act.what, str(arguments.get("environment_name"))] = self._loop.time()
         if "build_id" in arguments:
             self.scene.pushed[arguments["build_id"]] = self._loop.time()
         self.scene.tell("people", str(act).partition(": ")[2])
+
+    def _is_there(self, name: str | None, environment_id: str | None) -> None:
+        """KeyError when a namespace is not an environment's."""
+        if name is None or environment_id is None:
+            return
+        seen = self.scene.world.objects()[f"kubernetes:namespace/{name}"]
+        if seen.marks.subject != f"environment/{environment_id}":
+            raise KeyError(name)
 
     def _redrive_soon(self, share: float) -> None:
         self._loop.create_task(self._redrive(share), name="redrive", context=Context())
@@ -316,14 +351,17 @@ class _Simulation(Listener):
                 self._kill(process, f"is killed (back after {mishap.lasts_s:.1f} s)")
                 self._restart_after(process.slot, mishap.lasts_s)
             case MishapKind.PAUSE:
-                self._pause(process, mishap.lasts_s)
+                self._pause(process, mishap)
             case MishapKind.TERM | MishapKind.ABORT:
                 self._stop(process, mishap)
             case MishapKind.SKEW:
                 self._skews[mishap.replica] = process.clock.ahead_s = mishap.skew_s
                 self.scene.tell(process.name, f"has its clock set {mishap.skew_s:+.1f} s from the truth")
 
-    def _pause(self, process: Process, seconds: float) -> None:
+    def _pause(self, process: Process, mishap: Mishap) -> None:
+        seconds = mishap.lasts_s
+        if mishap.wakes_after_s is not None:
+            self._sleepers[process] = mishap.wakes_after_s
         self.scene.tell(process.name, f"stands still for {seconds:.1f} s")
         process.owner.held = process.was_paused = True
         process.paused_until = self._loop.time() + seconds
@@ -331,6 +369,7 @@ class _Simulation(Listener):
 
     def _resume(self, process: Process) -> None:
         if process.alive and process.owner.held:
+            self._sleepers.pop(process, None)
             process.owner.held = False
             process.paused_until = self._loop.time()
             self.scene.tell(process.name, "goes on")
@@ -357,8 +396,10 @@ class _Simulation(Listener):
             self._start(slot)
         if not await self._rested():
             return
-        if self._setup.ends_with_redrive and await self._redrive(1.0) and not await self._rested():
-            return
+        if self._setup.ends_with_redrive:
+            await self._redrive(1.0)
+            if not await self._rested():
+                return
         self._tell("on_rest")
         if self._setup.ends_with_echo and not scene.violations:
             await self._echo()
@@ -404,7 +445,8 @@ class _Simulation(Listener):
     def _is_at_rest(self) -> bool:
         scene = self.scene
         untagged = any("agentd-key" not in message.attributes for message in scene.dead_letters.messages.values())
-        if scene.commands.messages or untagged or scene.world.pending:
+        last_s = max((send.at_s for send in self._plan.of(Send)), default=0.0)
+        if scene.commands.messages or untagged or scene.world.pending or self._loop.time() <= last_s:
             return False
         return all(self._is_idle(process) for process in scene.living()) and not self._outbox()
 
@@ -461,7 +503,17 @@ class _Simulation(Listener):
             return
         for one in result:
             self._tell("on_commit", process, one)
+            if isinstance(one, Claimed):
+                self._wake_who_had(str(one.claim.subject))
         self._count(process.slot, Moment.COMMITS)
+
+    def _wake_who_had(self, subject: str) -> None:
+        """Whoever stands still, and has just lost a subject, may go on in the middle of the other's work."""
+        for process, after_s in list(self._sleepers.items()):
+            held = process.parts.dispatcher._leases._held if process.parts is not None else ()
+            if any(str(lease.claim.subject) == subject for lease in held):
+                del self._sleepers[process]
+                self._at(self._loop.time() + after_s, partial(self._resume, process))
 
     def _asked(self, process: Process, queue: str, operation: str) -> None:
         self._tell("on_asked", process, queue, operation)
@@ -504,7 +556,7 @@ class _Simulation(Listener):
         row = (
             process.parts.consumer.table.get(message.id) if process is not None and process.parts is not None else None
         )
-        extends = row is not None and row.leased and queue.name == COMMANDS
+        extends = row is not None and (row.leased or row.extension is not None) and queue.name == COMMANDS
         message.put_off = message.put_off or not extends
         self.scene.tell(by, f"{'extends' if extends else 'hides'} {message.id} for {seconds:.0f} s")
         self._tell("on_visibility", queue, message, seconds, by)

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from structlog.contextvars import merge_contextvars
+from structlog.typing import EventDict, WrappedLogger
 
 from agentd.ledger import LedgerConfig
 from agentd.ledger.sqlite.connection import open_for_writing
 from tests.simulation.plan import Plan
 from tests.simulation.process import ledger_path
-from tests.simulation.simulation import Result, simulate
+from tests.simulation.simulation import Result, simulate, tell_on_stage
 
 T = TypeVar("T")
 
@@ -39,8 +41,14 @@ class Stage:
         open_for_writing(LedgerConfig(path=self._template)).close()
         _quieten()
 
-    def play(self, plan: Plan) -> Result:
-        """One run. Nothing of it is collected while the process lives."""
+    def play(self, plan: Plan, *, logs: bool = False) -> Result:
+        """One run. Nothing of it is collected while the process lives. With `logs` the trace tells what replicas log, too."""
+        if logs:
+            structlog.configure(
+                processors=[merge_contextvars, _into_the_trace],
+                wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+                cache_logger_on_first_use=True,
+            )
         folder = self._folder / "run"
         folder.mkdir()
         try:
@@ -88,6 +96,16 @@ def _work(work: Callable[[Stage], object], answer: Connection) -> None:
         answer.send((False, traceback.format_exc()))
     answer.close()
     os._exit(0)
+
+
+def _into_the_trace(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """The end of a log line: an entry of the trace."""
+    said = {key: value for key, value in event.items() if key not in ("event", "room", "trace_id", "exc_info")}
+    if isinstance(event.get("exc_info"), BaseException) or event.get("exc_info") is True:
+        said["error"] = traceback.format_exc(limit=-3)
+    words = ", ".join(f"{key} {value}" for key, value in said.items())
+    tell_on_stage(f"{method} {event['event']}: {words}")
+    raise structlog.DropEvent
 
 
 def _quieten() -> None:

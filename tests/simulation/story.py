@@ -26,6 +26,7 @@ from agentd.events import (
     encode,
     moment,
 )
+from tests.simulation.artifacts import claim_check, stored
 from tests.simulation.loop import START
 from tests.simulation.plan import Act, Intent, Json, Redrive, Send, Sort
 
@@ -46,6 +47,11 @@ class StoryMix:
     expired: float = 0.05
     foreign: float = 0.05
     redrives: float = 0.3
+    claim_checks: float = 0.08
+    successors: float = 0.3
+    """Of the deletes, those after which somebody else wants the name at once."""
+    meddling: float = 0.35
+    """Of the deploys, those that something is done to one of their projects after."""
     busiest: float = 0.0
     """Of the sends, those that go to one subject alone: an environment, if there is one."""
 
@@ -104,6 +110,7 @@ def echo_of(
         data=data,
         text=encode(envelope, data),
         equal=True,
+        kept=None,
     )
 
 
@@ -206,6 +213,40 @@ class _Author:
         )
         self._send(intent)
         self._around(history, intent)
+        if data_class.deletes and random.random() < mix.successors:
+            self._succeed(history, histories)
+        if data_class is EnvironmentDeploy and random.random() < mix.meddling:
+            self._meddle(histories)
+
+    def _succeed(self, history: _History, histories: list[_History]) -> None:
+        """Somebody else wants the name of what is about to go."""
+        kind = history.subject.kind
+        successor = _History(self._random, kind, history.name)
+        successor.is_foreign = history.is_foreign
+        histories.insert(0, successor)
+        options: Mapping[str, type[EventData]] = {"project": ProjectCreate, "package": PackageCreate}
+        data_class = options.get(kind, EnvironmentCreate)
+        successor.last, successor.begun = (data_class, successor.own), True
+        intent = self._intent(Sort.VALID, successor.subject, successor.next_generation(), data_class, successor.own)
+        self._send(intent, late_s=self._random.uniform(0.0, 5.0))
+
+    def _meddle(self, histories: list[_History]) -> None:
+        """Something is to happen to what is being deployed."""
+        random = self._random
+        projects = [history for history in histories if history.builds]
+        if not projects:
+            return
+        project = random.choice(projects)
+        what = random.choice((ProjectConfigure, BuildCleanup, BuildCleanup, ProjectDelete))
+        subject, generation, data = project.subject, 1, project.own
+        if what is BuildCleanup:
+            data = {"build_id": random.choice(project.builds), **project.own}
+            subject = Subject("build", data["build_id"])
+        else:
+            generation = project.next_generation()
+            data = {**data, "settings": {"size": "odd"}} if what is ProjectConfigure else {**data, "force": True}
+            project.last = (what, data)
+        self._send(self._intent(Sort.VALID, subject, generation, what, data), late_s=random.uniform(0.0, 5.0))
 
     def _around(self, history: _History, intent: Intent) -> None:
         """What comes with a send: images are pushed, workloads are started, somebody sends nonsense."""
@@ -259,6 +300,9 @@ class _Author:
         if sort is Sort.EXPIRED:
             envelope["expirytime"] = moment(START - 3600.0).isoformat()
         change(envelope)
+        kept = stored(data) if self._random.random() < self._mix.claim_checks else None
+        if kept is not None:
+            envelope.update(claim_check(event_id, kept))
         intent = Intent(
             number=len(self._story.intents),
             sort=sort,
@@ -267,9 +311,10 @@ class _Author:
             generation=generation,
             data_class=data_class,
             data=data,
-            text=encode(envelope, data),
+            text=encode(envelope, data if kept is None else None),
             like=like,
             equal=equal,
+            kept=kept,
         )
         self._story.intents.append(intent)
         return intent
@@ -297,15 +342,16 @@ class _Author:
             change=changes.get(sort, lambda envelope: envelope.update(actor="a rival")),
         )
 
-    def _send(self, intent: Intent) -> None:
+    def _send(self, intent: Intent, *, late_s: float = 0.0) -> None:
         random, mix = self._random, self._mix
-        at_s = self._clock
+        at_s = self._clock + late_s
         if random.random() < mix.disorder:
             at_s += random.uniform(0.0, mix.horizon_s / 3)
         self._story.sends.append(Send(at_s, intent, intent.event_id if intent.sort is Sort.VALID else new_uuid(random)))
         while random.random() < mix.twice:
             dedupe = random.choice((intent.event_id, new_uuid(random)))
-            self._story.sends.append(Send(at_s + random.uniform(0.0, 20.0), intent, dedupe))
+            after_s = random.choice((random.uniform(0.0, 0.05), random.uniform(0.0, 15.0)))
+            self._story.sends.append(Send(at_s + after_s, intent, dedupe))
 
     def _act(self, at_s: float, what: str, **arguments: Json) -> None:
         self._story.acts.append(Act(at_s, what, tuple(arguments.items())))
@@ -344,7 +390,7 @@ def _of_project(history: _History) -> Iterator[Option]:
     )
     yield 1.5 * later, ProjectDelete, lambda: {**history.own, **_removal(random)}
     if history.builds:
-        yield 0.3, BuildCleanup, lambda: {"build_id": random.choice(history.builds), **history.own}
+        yield 1.0, BuildCleanup, lambda: {"build_id": random.choice(history.builds), **history.own}
 
 
 def _removal(random: Random) -> Mapping[str, Json]:

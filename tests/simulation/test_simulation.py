@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.simulation.__main__ import failed_seeds
 from tests.simulation.draw import draw
 from tests.simulation.plan import Plan
@@ -17,7 +15,6 @@ from tests.simulation.shrink import shrink
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 40
-MANY = 2_000
 
 
 def test_every_invariant_holds_in_some_runs_of_every_kind_and_in_all_that_have_failed() -> None:
@@ -27,13 +24,6 @@ def test_every_invariant_holds_in_some_runs_of_every_kind_and_in_all_that_have_f
     assert [(failure.seed, failure.profile, failure.what) for failure in summary.failures] == []
     assert summary.seeds == len(cases)
     assert summary.profiles.keys() == PROFILES.keys()
-
-
-@pytest.mark.slow
-def test_every_invariant_holds_in_many_runs() -> None:
-    cases = ((seed, None) for seed in range(MANY))
-    summary = run(cases, workers=os.cpu_count() or 1, most_s=None, stop_at=3, progress=None)
-    assert [(failure.seed, failure.profile, failure.what) for failure in summary.failures] == []
 
 
 def test_a_seed_is_the_same_run_in_another_process_with_other_hashes() -> None:

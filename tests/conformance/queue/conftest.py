@@ -12,7 +12,7 @@ import pytest_asyncio
 from agentd.core import Runtime, system_runtime
 from tests.conformance.queue.backends import AzureBackend, Backend, EmbeddedBackend, SqsBackend
 from tests.conformance.queue.rig import Rig
-from tests.conformance.queue.waivers import waiver
+from tests.conformance.queue.waivers import UNSTEADY, waiver
 from tests.servers import SqsAdmin
 
 
@@ -47,6 +47,8 @@ def waive(request: pytest.FixtureRequest, place: Place) -> None:
     """A behaviour that the server is known to get wrong must fail, and for no other cause than its assertion."""
     if reason := waiver(place.server, place.kind, request.node.originalname):
         request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
+    if (place.server, request.node.originalname) in UNSTEADY:
+        request.node.add_marker(pytest.mark.xfail(reason="hands messages out twice under load", strict=False))
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ WAIVERS: Mapping[tuple[str, str, str], str] = MappingProxyType(
 """By server, kind of queue ("standard", "fifo" or "any") and behaviour, which is a test's name: what the server does instead."""
 
 
+# Wrong now and then, under load: seen to fail, seen to pass. Whatever it does says nothing about the adapter.
+UNSTEADY = frozenset({("moto", "test_no_message_goes_to_two_who_receive_at_once")})
+"""By server and behaviour."""
+
+
 def waiver(server: str, kind: str, behaviour: str) -> str | None:
     """Why the behaviour is waived for the server, or None."""
     return WAIVERS.get((server, kind, behaviour)) or WAIVERS.get((server, "any", behaviour))

@@ -9,6 +9,7 @@ from tests.simulation.invariants.outbox import Outbox
 from tests.simulation.invariants.outcomes import Epochs, Justified, NothingLost
 from tests.simulation.invariants.queues import AckLast, Delays, Retries
 from tests.simulation.invariants.receipts import Receipts
+from tests.simulation.invariants.shares import Shares
 from tests.simulation.invariants.wanted import AsWanted
 from tests.simulation.invariants.writes import Announced, Fencing, Idempotence, Locked, NoResurrection, Ownership
 from tests.simulation.scene import Checker
@@ -27,6 +28,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     GroupOrder,
     Preemption,
     Isolation,
+    Shares,
     Fencing,
     Announced,
     Patience,

@@ -39,6 +39,7 @@ class Books(Checker):
         """Neither a fault of queue, cloud or disk nor a long wait makes a process ill."""
         if process.owner.held:
             return
+        self._reserves_for_polls(process)
         for ailment in process.replica.health.look().ailments:
             # A poll that hangs while other calls are answered is told; it is the queue's fault all the same.
             if not (self.scene.has_queue_trouble and ailment.startswith("receivers: ")):
@@ -64,6 +65,15 @@ class Books(Checker):
                 f"at rest the ledger has {stats.leases} leases, {stats.open_events} open events, {stats.outbox} reports "
                 "to be sent"
             )
+
+    def _reserves_for_polls(self, process: Process) -> None:
+        """Slots are reserved by open receives alone."""
+        if process.parts is None:
+            return
+        consumer = process.parts.consumer
+        reserved, open_polls = len(consumer.table._reservations), len(consumer._receivers._polling)
+        if reserved > open_polls:
+            self.violated(f"{process.name} has {reserved} reservations of slots, and {open_polls} open receives")
 
     def _is_empty(self, process: Process) -> None:
         parts = process.parts
@@ -91,6 +101,7 @@ class Held(Checker):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._delivered: dict[str, tuple[Process, int, float]] = {}
+        self._last: dict[tuple[str, str], float] = {}
 
     def on_delivered(self, process: Process, queue: QueueServer, message_ids: Sequence[str]) -> None:
         if queue.name != COMMANDS:
@@ -98,12 +109,13 @@ class Held(Checker):
         for message_id in message_ids:
             message = queue.messages.get(message_id)
             if message is not None:
+                self._last[process.name, message_id] = self.scene.now
                 self._delivered[message_id] = (process, message.receipts, self.scene.now)
                 self.scene.later(_ARRIVED_S, partial(self._has_newest_receipt, process, message, message.receipts))
 
     def on_received(self, queue: QueueServer, messages: Sequence[Message], by: str) -> None:
         """Nobody is handed what somebody else holds and should have extended."""
-        if queue.name != COMMANDS or self.scene.has_trouble_with("change_visibility"):
+        if queue.name != COMMANDS or self.scene.has_trouble_with("change_visibility") or self.scene.shows_twice:
             return
         for message in messages:
             for process in self.scene.living():
@@ -152,7 +164,6 @@ class Held(Checker):
         row = process.parts.consumer.table.get(message_id) if process.parts else None
         if row is None or not process.alive or process.owner.held or process.was_paused_within(10.0):
             return
-        delivered = self._delivered.get(message_id)
-        again = delivered is not None and delivered[0] is process and self.scene.now - delivered[2] < _ENDED_S
+        again = self.scene.now - self._last.get((process.name, message_id), 0.0) < _ENDED_S + _ARRIVED_S
         if row.stop is None and row.phase in (Phase.BUFFERED, Phase.RUNNING) and not again:
             self.violated(f"{process.name} goes on with {message_id}, whose receipt was lost {_ENDED_S:.0f} s ago")

@@ -5,6 +5,7 @@ from functools import partial
 
 from agentd.app.stopping import ExitCode
 from agentd.core import Phase
+from agentd.ledger import Claimed
 from tests.simulation.process import Process
 from tests.simulation.queues import Message, QueueServer
 from tests.simulation.scene import COMMANDS, Checker, Scene
@@ -13,6 +14,7 @@ _NO_RECEIVE_AFTER_S = 0.1
 _RELEASED_WITHIN_S = 2.0
 _NETWORK_S = 0.3
 _EARLY_S = 0.5
+_BEGUN_WITHIN_S = 1.0
 
 
 class HandOver(Checker):
@@ -33,6 +35,15 @@ class HandOver(Checker):
                 if (message := self.scene.commands.messages.get(row.message_id)) is not None:
                     within_s = _RELEASED_WITHIN_S + _NETWORK_S
                     self.scene.later(within_s, partial(self._was_released, process, message, message.receipts))
+
+    def on_commit(self, process: Process, result: object) -> None:
+        """What waits for its turn when the drain begins is not begun any more."""
+        told_at = process.told_to_stop_at
+        if not isinstance(result, Claimed) or told_at is None or self.scene.has_disk_trouble:
+            return
+        late_s = self.scene.now - max(told_at, process.paused_until)
+        if late_s > _BEGUN_WITHIN_S:
+            self.violated(f"{process.name} claims {result.claim.key} {late_s:.1f} s after it was told to stop")
 
     def on_asked(self, process: Process, queue: str, operation: str) -> None:
         told_at = process.told_to_stop_at
@@ -62,8 +73,10 @@ class HandOver(Checker):
             return
         self._holders.pop(message.id, None)
         process = self.scene.process(by)
-        if process is not None and process.told_to_stop_at is not None and seconds < 1.0:
-            self._had_its_grace(process, message)
+        if process is not None and process.told_to_stop_at is not None:
+            if seconds < 1.0:
+                self._had_its_grace(process, message)
+            self._running.get(process.name, set()).discard(message.id)
 
     def on_ended(self, process: Process) -> None:
         told_at = process.told_to_stop_at

@@ -51,6 +51,8 @@ class NothingLost(Checker):
             Sort.EXPIRED: "expired",
         }
         reasons = {expected.get(intent.sort)} if intent is not None else set()
+        if intent is not None and intent.like is not None:
+            reasons.add(expected.get(self.scene.plan.intents[intent.like].sort))
         if record.key.startswith("message/") and self.scene.book.event(message.body) is not None:
             reasons = {"conflict"}
         if record.epoch > 1:
@@ -83,6 +85,7 @@ class Justified(Checker):
             "conflict": self._is_rivalled,
             "name_taken": self._is_taken,
             "attempts_exhausted": self._has_tried,
+            "crash_loop": self._has_tried,
         }
         check = checks.get(str(result.outcome.reason))
         if check is not None and (wrong := check(intent, result)):
@@ -141,6 +144,8 @@ class Justified(Checker):
     def _has_tried(self, intent: Intent, record: Record) -> str | None:
         grants = [grant for grant in self.scene.book.grants if (grant.key, grant.epoch) == (record.key, record.epoch)]
         most = grants[-1].most_attempts if grants else 0
+        if self.scene.is_undisturbed and not self.scene.plan.of_world():
+            return f"nothing has gone wrong in this run: {record.outcome and record.outcome.message}"
         return None if record.attempts >= most else f"it has made {record.attempts} attempts of {most}"
 
 

@@ -9,6 +9,8 @@ from tests.simulation.queues import Message, QueueServer
 from tests.simulation.scene import COMMANDS, Checker, Scene
 
 _NOTICED_S = 1.5
+_AWAKE_S = 4.0
+_SETTLED_S = 30.0
 _ANSWERED_S = 0.5
 
 
@@ -29,8 +31,11 @@ class Receipts(Checker):
         if queue.name == COMMANDS:
             self._touched[message.id] = (by, self.scene.now)
 
+    def on_commit(self, process: Process, result: object) -> None:
+        self.on_look(process)
+
     def on_look(self, process: Process) -> None:
-        if process.parts is None or process.owner.held or process.was_paused_within(30.0):
+        if process.parts is None or process.owner.held or process.was_paused_within(_AWAKE_S):
             return
         for row in process.parts.consumer.table.rows(Phase.BUFFERED, Phase.RUNNING, Phase.REPORTING):
             if row.stop is None:
@@ -46,6 +51,7 @@ class Receipts(Checker):
         message = self.scene.commands.messages.get(row.message_id)
         by, at = self._touched.get(row.message_id, ("", 0.0))
         is_answered = self.scene.now - at > _ANSWERED_S and row.extension is None
+        is_answered = is_answered and not process.was_paused_within(_SETTLED_S)
         if message is None or by != process.name or not is_answered or self.scene.has_trouble_with("change_visibility"):
             return
         if row.receipt != message.receipt and not self.scene.has_trouble_with("receive"):

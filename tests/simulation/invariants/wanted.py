@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agentd.events import BuildCleanup
 from agentd.platform import keys
 from tests.simulation.model import SubjectModel
 from tests.simulation.plan import Intent
@@ -75,12 +74,12 @@ class AsWanted(Checker):
             self._wrong("world", record, f"says {dict(data)}; {newest} wants {wish}")
 
     def _build(self, build_id: str) -> None:
-        """A build that was cleaned up is gone, unless it was pushed again."""
-        for grant in self.scene.book.grants:
-            end = self.scene.book.end_of(grant.key)
-            if grant.intent.data_class is not BuildCleanup or grant.intent.data["build_id"] != build_id:
-                continue
-            if end is None or not self.scene.succeeded(grant.intent) or self.scene.pushed.get(build_id, 0.0) > grant.at:
+        """A build that was cleaned up is gone, unless it was pushed after that had begun."""
+        grants = [grant for grant in self.scene.book.grants if grant.intent.subject.uuid == build_id]
+        begun = {grant.key: grant for grant in reversed(grants)}
+        pushed_at = self.scene.pushed.get(build_id, 0.0)
+        for grant in begun.values():
+            if not self.scene.succeeded(grant.intent) or pushed_at > grant.at:
                 continue
             for obj, seen in self._objects.items():
                 if seen.kind == "Image" and build_id in seen.content["tags"]:  # type: ignore[operator]

@@ -7,10 +7,11 @@ from agentd.ledger import Record
 from agentd.platform import keys
 from tests.simulation.book import Grant
 from tests.simulation.process import Process
-from tests.simulation.scene import Checker
+from tests.simulation.scene import Checker, Scene
 from tests.simulation.world import KUBERNETES, Api, Write
 
 _ROUNDING_S = 1e-3
+_RIGHT_BEFORE_S = 0.5
 
 
 class Writes(Checker):
@@ -29,6 +30,9 @@ class Fencing(Writes):
 
     def on_write(self, write: Write) -> None:
         grant = self.grant_of(write)
+        if write.caller.event_id is None:
+            self.scene.violated("I10", f"{told(write)}, and no event asks for it")
+            return
         if grant is None:
             self.violated(f"{told(write)}, without any claim of {write.caller.event_id}")
             return
@@ -102,19 +106,39 @@ class Fencing(Writes):
 
 
 class Announced(Writes):
-    """I4: what is about to be written to is in the ledger before."""
+    """I4: right before each call the fence has been asked, and what is about to be written to is in the ledger."""
 
     name = "I4"
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._announced: dict[tuple[int, str, str], list[float]] = {}
+
+    def on_intended(self, process: Process, event_id: str, obj: str) -> None:
+        self._announced.setdefault((process.slot, event_id, obj), []).append(self.scene.now)
 
     def on_write(self, write: Write) -> None:
         grant = self.grant_of(write)
         record = None if grant is None else self.scene.record_of_epoch(grant.key, grant.epoch)
-        if record is None or not write.changed:
+        if grant is None or record is None:
             return
-        if write.obj not in record.objects:
+        self._asked_the_fence(write, grant)
+        if write.changed and write.obj not in record.objects:
             self.violated(f"{told(write)}, and the ledger does not know that it was about to")
-        elif not write.stamp and not record.changed:
+        elif write.changed and not write.stamp and not record.changed:
             self.scene.violated("I7", f"{told(write)}, and the ledger does not know that it changes something")
+
+    def _asked_the_fence(self, write: Write, grant: Grant) -> None:
+        asked = self._announced.get((slot_of(write), grant.intent.event_id, write.obj), [])
+        before = [at for at in asked if at <= write.asked_at]
+        if not before:
+            self.violated(f"{told(write)}, and has not asked whether it still may")
+            return
+        asked.remove(before[-1])
+        early_s = write.asked_at - before[-1]
+        is_calm = self.scene.is_undisturbed and early_s > _RIGHT_BEFORE_S
+        if is_calm:
+            self.violated(f"{told(write)}, and has asked {early_s:.1f} s before whether it may")
 
 
 class Ownership(Checker):

@@ -20,6 +20,7 @@ _CALL_TIMEOUT_S = 10.0
 _READ_MARGIN_S = 4.0
 _ATTEMPTS_KEPT = 16
 _LATENCY_S = (0.002, 0.03)
+_USUAL_S = 0.005
 
 _OF_CALLS = (
     QueueFaultKind.REFUSED,
@@ -214,7 +215,8 @@ class SimQueue:
         self._loop.call_later(seconds, work, context=self._loop.server_context)
 
     def _latency(self) -> float:
-        return self._random.uniform(*_LATENCY_S)
+        """Often the same: answers then come together, in one turn of the loop."""
+        return _USUAL_S if self._random.random() < 1 / 2 else self._random.uniform(*_LATENCY_S)
 
     def _meets(self, operation: str, kinds: Sequence[QueueFaultKind]) -> QueueFault | None:
         return self._server.faults.met(

@@ -16,7 +16,7 @@ from tests.simulation.queues.faults import QueueFaultKind, QueueFaults
 
 _DEDUPE_S = 300.0
 _RISES_WITHIN_S = 60.0
-_SHOWN_AGAIN_S = 0.2
+_SHOWN_AGAIN_S = (0.01, 0.5)
 
 Reply = Callable[[Sequence[Received]], None]
 
@@ -294,7 +294,7 @@ class QueueServer:
         message.received_at = now
         message.visible_at = now + visibility_s
         if not self.settings.fifo and self._meets(QueueFaultKind.DUPLICATED):
-            message.visible_at = now + _SHOWN_AGAIN_S
+            message.visible_at = now + self.random.uniform(*_SHOWN_AGAIN_S)
         self._watch(message)
 
     def _received(self, message: Message) -> Received:
