@@ -14,7 +14,7 @@ from tests.simulation.world import Profile as Weather
 
 _FARTHEST_S = 3.0  # a clock from the truth
 _LONG_S = 20.0  # a pause that outlasts every lease
-QUIET_AFTER_S = 16.0
+QUIET_AFTER_S = 14.0
 """Seconds after the last send at which all troubles end."""
 
 

@@ -16,8 +16,9 @@ def echoes(scene: Scene) -> list[Intent]:
     """For each subject that is as it was wanted: the same once more, one generation later."""
     found = []
     for subject, model in scene.book.models.items():
-        last = [grant.intent for grant in scene.book.grants if grant.subject == subject][-1]
-        if scene.succeeded(last) and not last.data_class.deletes:
+        grants = [grant.intent for grant in scene.book.grants if grant.subject == subject]
+        last = next((intent for intent in reversed(grants) if intent.data_class.facets), None)
+        if last is not None and scene.succeeded(last) and not last.data_class.deletes:
             found += [
                 echo_of(intent, data_class, data, generation=model.generation() + 1, at_s=scene.now)
                 for intent, data_class, data in _again(scene, subject.partition("/")[0], model)

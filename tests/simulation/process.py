@@ -84,6 +84,8 @@ class Process:
     exit: ExitCode | None = None
     failure: BaseException | None = None
     killed: bool = False
+    is_closing: bool = False
+    """Its parts have ended; what they were made of is put away."""
 
     @property
     def name(self) -> str:
@@ -138,7 +140,10 @@ class Process:
     async def _main(self) -> ExitCode:
         async with AsyncExitStack() as stack:
             parts = await self._assemble(stack)
-            return await Supervisor(self.replica, parts, self._exit_hard_after).run()
+            try:
+                return await Supervisor(self.replica, parts, self._exit_hard_after).run()
+            finally:
+                self.is_closing = True
 
     async def _assemble(self, stack: AsyncExitStack) -> Parts:
         settings, replica, around = self.around.settings, self.replica, self.around

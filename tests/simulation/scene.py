@@ -207,6 +207,9 @@ class Checker:
     def on_delete(self, queue: QueueServer, message: Message, by: str) -> None:
         """A message is about to go, on its holder's word."""
 
+    def on_left(self, queue: QueueServer, message: Message, by: str) -> None:
+        """A delete by an older receipt was answered as done, and has deleted nothing."""
+
     def on_visibility(self, queue: QueueServer, message: Message, seconds: float, by: str) -> None:
         """A holder has changed how long a message is hidden."""
 

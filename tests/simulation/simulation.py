@@ -551,6 +551,10 @@ class _Simulation(Listener):
         self._tell("on_delete", queue, message, by)
         self._count_of(by, Moment.DELETES)
 
+    def on_left(self, queue: QueueServer, message: Message, by: str) -> None:
+        self.scene.tell(by, f"deletes {message.id} by an older receipt")
+        self._tell("on_left", queue, message, by)
+
     def on_visibility(self, queue: QueueServer, message: Message, seconds: float, by: str) -> None:
         process = self.scene.process(by)
         row = (

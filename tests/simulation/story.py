@@ -38,8 +38,8 @@ _ENVIRONMENTS = ("dev", "test", "prod")
 class StoryMix:
     """How much of what there is in a story; shares of one."""
 
-    sends: tuple[int, int] = (4, 12)
-    horizon_s: float = 28.0
+    sends: tuple[int, int] = (3, 10)
+    horizon_s: float = 24.0
     environments: float = 0.3
     disorder: float = 0.2
     twice: float = 0.2
@@ -52,6 +52,8 @@ class StoryMix:
     """Of the deletes, those after which somebody else wants the name at once."""
     meddling: float = 0.35
     """Of the deploys, those that something is done to one of their projects after."""
+    prologues: float = 0.5
+    """Of the stories with an environment, those that begin with it, its projects and a build of each."""
     busiest: float = 0.0
     """Of the sends, those that go to one subject alone: an environment, if there is one."""
 
@@ -153,6 +155,8 @@ class _Author:
         random, mix = self._random, self._mix
         count = random.randint(*mix.sends)
         histories = self._cast(count)
+        if histories[-1].subject.kind == "environment" and random.random() < mix.prologues:
+            self._prologue(histories)
         while len(self._story.sends) < count:
             self._clock += random.expovariate(count / mix.horizon_s)
             self._clock = min(self._clock, mix.horizon_s)
@@ -183,6 +187,30 @@ class _Author:
                 self._plant(history, histories)
         return histories
 
+    def _prologue(self, histories: list[_History]) -> None:
+        """What must be there before anything can be deployed; at its end something may be."""
+        random, environment = self._random, histories[-1]
+        projects = [history for history in histories if history.subject.kind == "project"]
+        creates: list[tuple[_History, type[EventData], Mapping[str, Json]]] = [
+            *((project, ProjectCreate, project.own) for project in projects),
+            (environment, EnvironmentCreate, {**environment.own, "spec": _spec(random)}),
+        ]
+        for history, data_class, data in creates:
+            history.last, history.begun = (data_class, data), True
+            intent = self._intent(Sort.VALID, history.subject, history.next_generation(), data_class, data)
+            self._story.sends.append(Send(random.uniform(0.0, 1.0), intent, intent.event_id))
+        for project in projects:
+            self._push(project, at_s=1.0)
+        self._around_environment(environment)
+        self._clock = random.uniform(2.0, 6.0)
+
+    def _push(self, project: _History, *, at_s: float) -> None:
+        """The image of a new build is pushed, as soon as there is a repository for it."""
+        build = new_uuid(self._random)
+        project.builds.append(build)
+        if not project.is_foreign:
+            self._act(at_s, "push", project_name=project.name, build_id=build)
+
     def _plant(self, history: _History, histories: list[_History]) -> None:
         """Somebody else's object has the name that the subject's would have."""
         kind, name = history.subject.kind, history.name
@@ -212,7 +240,7 @@ class _Author:
             Sort.EXPIRED if expired else Sort.VALID, subject, generation, data_class, data, equal=equal
         )
         self._send(intent)
-        self._around(history, intent)
+        self._around(history, intent, histories)
         if data_class.deletes and random.random() < mix.successors:
             self._succeed(history, histories)
         if data_class is EnvironmentDeploy and random.random() < mix.meddling:
@@ -248,15 +276,16 @@ class _Author:
             project.last = (what, data)
         self._send(self._intent(Sort.VALID, subject, generation, what, data), late_s=random.uniform(0.0, 5.0))
 
-    def _around(self, history: _History, intent: Intent) -> None:
+    def _around(self, history: _History, intent: Intent, histories: list[_History]) -> None:
         """What comes with a send: images are pushed, workloads are started, somebody sends nonsense."""
         random, mix = self._random, self._mix
+        projects = [other for other in histories if other.builds]
         if intent.data_class is ProjectCreate and not history.is_foreign and random.random() < 0.6:
-            build = new_uuid(random)
-            history.builds.append(build)
-            self._act(self._clock + random.uniform(0.5, 6.0), "push", project_name=history.name, build_id=build)
+            self._push(history, at_s=self._clock + random.uniform(0.5, 6.0))
         if intent.data_class is EnvironmentCreate:
             self._around_environment(history)
+        if projects and intent.data_class is EnvironmentDeploy and random.random() < 0.4:
+            self._push(random.choice(projects), at_s=self._clock)
         if random.random() < mix.nonsense:
             self._send(self._nonsense(intent))
 
@@ -407,7 +436,7 @@ def _of_environment(history: _History, histories: list[_History]) -> Iterator[Op
     yield 0.3 * later, EnvironmentUnlock, lambda: history.own
     yield 1.0 * later, EnvironmentDelete, lambda: history.own
     yield (
-        2.5 * later,
+        (8.0 if any(project.builds for project in histories) else 1.5) * later,
         EnvironmentDeploy,
         lambda: {
             **history.own,

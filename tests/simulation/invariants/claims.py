@@ -6,7 +6,8 @@ from typing import Any
 from agentd.ledger import Claimed, Record
 from tests.simulation.book import End, Grant
 from tests.simulation.process import Process
-from tests.simulation.scene import Checker, Scene
+from tests.simulation.queues import Message, QueueServer
+from tests.simulation.scene import COMMANDS, Checker, Scene
 
 _ROUNDING_S = 1e-3
 
@@ -129,7 +130,10 @@ class Bookkeeper(Checker):
             )
         if end is not None and outcome.kind == "succeeded":
             self._had_the_lease(end)
+            self._was_not_protected(end)
             self._deleted(end)
+        elif end is not None:
+            self._nobody_was_at_work(end)
 
     def _is_the_same(self, first: End, record: Record) -> None:
         known = first.record
@@ -144,6 +148,25 @@ class Bookkeeper(Checker):
         if latest is None or latest.process is not end.process or latest.key != record.key:
             holder = "nobody" if latest is None else f"{latest.process.name} for {latest.intent}"
             self.violated(f"{end.process.name} ended {record.key} as succeeded, and {record.subject} is {holder}'s")
+
+    def _nobody_was_at_work(self, end: End) -> None:
+        """Whoever ends an event without having carried it out does not take it out of another's hands."""
+        for other in self.scene.living():
+            for lease in other.parts.dispatcher._leases._held if other.parts else ():
+                left_s = lease.remaining_s() - self.scene.skew_s
+                if other is not end.process and lease.claim.key == end.record.key and left_s > _ROUNDING_S:
+                    self.violated(f"{end.process.name} ends {end.record.key}, which {other.name} is working on")
+
+    def _was_not_protected(self, end: End) -> None:
+        intent = self.scene.book.intent(end.record.key)
+        spec = self.scene.book.model(end.record.subject).desired().get("spec")
+        if (
+            intent is not None
+            and intent.data_class.deletes
+            and isinstance(spec, dict)
+            and spec.get("deletion_protection")
+        ):
+            self.scene.violated("outcomes", f"{intent} has succeeded, and {end.record.subject} was protected")
 
     def _deleted(self, end: End) -> None:
         intent = self.scene.book.intent(end.record.key)
@@ -183,6 +206,17 @@ class Attempts(Checker):
         self._crashed: dict[tuple[str, int], int] = {}
         self._contexts: dict[tuple[str, int], Any] = {}
         self._unknown: list[Grant] = []
+        self._failed: set[tuple[int, tuple[str, int]]] = set()
+
+    def on_visibility(self, queue: QueueServer, message: Message, seconds: float, by: str) -> None:
+        """What is shown again because an attempt has failed."""
+        event = self.scene.book.event(message.body) if queue.name == COMMANDS else None
+        record = None if event is None else self.scene.record(event.key)
+        latest = None if record is None else self.scene.book.latest.get(record.subject)
+        if record is None or latest is None or latest.key != record.key or latest.process.name != by:
+            return
+        if record.waiting is not None and record.waiting.why == "retry" and latest.epoch == record.epoch:
+            self._failed.add((latest.token, (record.key, record.epoch)))
 
     def on_killed(self, process: Process) -> None:
         for subject in sorted({grant.subject for grant in self.scene.book.grants if grant.process is process}):
@@ -202,8 +236,11 @@ class Attempts(Checker):
         crashed = self._crashed.get(end, 0)
         if grant.attempt > most:
             self.violated(f"{grant.intent} makes attempt {grant.attempt} of {most}")
-        if not crashed < grant.attempt <= claims:
-            self.violated(f"{grant.intent}: attempt {grant.attempt} is claim {claims}; {crashed} have crashed")
+        failed = sum(1 for token, ended in self._failed if ended == end)
+        if not crashed + failed < grant.attempt <= claims:
+            self.violated(
+                f"{grant.intent}: attempt {grant.attempt} is claim {claims}; {crashed} crashed, {failed} failed"
+            )
         self._goes_on(end, grant, result)
         self._unknown.append(grant)
 
@@ -218,7 +255,10 @@ class Attempts(Checker):
                         return
 
     def _goes_on(self, end: tuple[str, int], grant: Grant, claimed: Claimed) -> None:
-        """All but the last step that an earlier attempt has finished were written down."""
+        """All but the last step that an earlier attempt has finished were written down, unless others have been at it since."""
+        own = [other for other in self.scene.book.grants if (other.key, other.epoch) == end]
+        if len(own) > 1 and own[-1].token > own[-2].token + 1:
+            return
         before = self._contexts.get(end)
         done = list(before._journal)[:-1] if before is not None else []
         lost = [step for step in done if step not in claimed.journal]

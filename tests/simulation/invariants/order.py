@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from agentd.ledger import Claimed
+from agentd.ledger import Claimed, Held
 from tests.simulation.book import Grant
 from tests.simulation.plan import Intent, Sort
 from tests.simulation.process import Process
@@ -12,6 +13,7 @@ from tests.simulation.queues import Message, QueueServer
 from tests.simulation.scene import COMMANDS, Checker, Scene
 
 _SETTLED_S = 0.4
+_HEARD_S = 1.5
 _FAIR_S = 3.0
 
 
@@ -65,6 +67,34 @@ class Preemption(Checker):
             if waiting.process is process:
                 self._goes_on(waiting)
 
+    def on_commit(self, process: Process, result: object) -> None:
+        """Between replicas the ledger says it: the holder hears of it with his next renewal."""
+        if not isinstance(result, Held) or process.parts is None:
+            return
+        within_s = float(self.scene.plan.setup.dispatch["lease_s"]) / 4 + _HEARD_S
+        for work in process.parts.dispatcher._works:
+            intent = self.scene.book.intent(work.event.key)
+            mine = str(work.event.subject) == result.subject and work.started is None and work.record is not None
+            if mine and intent is not None and intent.data_class.deletes:
+                self.scene.later(within_s, partial(self._has_heard, result, intent))
+
+    def _has_heard(self, held: Held, intent: Intent) -> None:
+        holder = self.scene.process(held.by_replica)
+        if (
+            holder is None
+            or not holder.alive
+            or holder.parts is None
+            or holder.was_paused
+            or self.scene.has_disk_trouble
+        ):
+            return
+        for work in holder.parts.dispatcher._works:
+            older = work.event.key == held.by_key and work.event.envelope.generation < intent.generation
+            if str(work.event.subject) != str(intent.subject):
+                continue  # it has locked what is to be deleted, and is not older than that
+            if older and work.context is not None and work.context.current_step is not None:
+                self._waiting.append(_Waiting(holder, intent, work, work.context.current_step, is_told=True))
+
     def _looks(self, process: Process, intent: Intent) -> None:
         """Whom it is to pre-empt: what is at work here on its subject."""
         parts = process.parts
@@ -85,11 +115,18 @@ class Preemption(Checker):
             self._waiting.remove(waiting)
         elif context.current_step not in (None, waiting.step):
             self._waiting.remove(waiting)
-            if work.ticket.preempted:
+            if waiting.is_told or work.ticket.preempted or self._is_here(waiting):
                 self.violated(
                     f"{waiting.intent} waits, and {work.event.envelope.id[:8]} begins step {context.current_step!r} "
                     f"after {waiting.step!r}"
                 )
+
+    def _is_here(self, waiting: "_Waiting") -> bool:
+        """Whether the delete still waits where the older event is at work."""
+        parts = waiting.process.parts
+        return parts is not None and any(
+            work.event.envelope.id == waiting.intent.event_id for work in parts.dispatcher._works
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +135,8 @@ class _Waiting:
     intent: Intent
     work: Any  # the dispatcher's own
     step: str
+    is_told: bool = False
+    """By the ledger, for good; else for as long as the delete is there."""
 
 
 def process_has_left(process: Process, work: Any) -> bool:

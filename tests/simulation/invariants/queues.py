@@ -54,6 +54,8 @@ class AckLast(Checker):
     def on_delete(self, queue: QueueServer, message: Message, by: str) -> None:
         if queue.name == COMMANDS:
             self._may_go(message, by)
+        elif queue.name == DEAD_LETTERS and self.scene.process(by) is not None:
+            self._is_replaced(message, by)
 
     def on_rest(self) -> None:
         for end in self.scene.book.ends:
@@ -90,6 +92,13 @@ class AckLast(Checker):
             self.violated(f"{by} deletes {message.id} before {key} e{max(ends)} has been reported")
         elif not any(self._is_kept(ends[epoch]) for epoch in reported):
             self.violated(f"{by} deletes {message.id}, {ends[reported[-1]].outcome}, without a dead letter")
+
+    def _is_replaced(self, message: Message, by: str) -> None:
+        """What the queue itself has moved aside is taken away when there is a dead letter of it, if there has to be one."""
+        key = self._key(message)
+        ends = [end.record for (known, _), end in self.scene.book.ends.items() if known == key]
+        if not ends or not any(self._is_kept(record) for record in ends):
+            self.violated(f"{by} deletes {message.id} from the dead letters, and leaves none of {key}")
 
     def _is_kept(self, record: Record) -> bool:
         """Whether there is a dead letter of it, if there has to be one."""

@@ -1,22 +1,25 @@
-"""I6 inside a process: nobody has more than his share of the running places."""
+"""I6 inside a process: one subject does not take all that there is for all."""
 
-import math
+from collections import Counter
 
-from agentd.ledger import Claimed
 from tests.simulation.process import Process
 from tests.simulation.scene import Checker
 
 
 class Shares(Checker):
-    """Of the running places one flow never has more than its share, so that others find one free."""
+    """Of one subject no more events are held than its lane has room for; the others are given back."""
 
     name = "I6"
 
     def on_commit(self, process: Process, result: object) -> None:
-        if not isinstance(result, Claimed) or process.parts is None:
+        if process.parts is None:
             return
-        dispatch = self.scene.plan.setup.dispatch
-        most = max(1, math.ceil(dispatch["max_running"] * dispatch["flow_share"]))
-        for name, flow in process.parts.dispatcher._places._flows.items():
-            if len(flow.holders) > most:
-                self.violated(f"{process.name} runs {len(flow.holders)} events of {name} at once; its share is {most}")
+        most = self.scene.plan.setup.dispatch["lane_depth"]
+        waiting = Counter(
+            (str(ticket.subject), str(subject))
+            for subject, lane in process.parts.dispatcher._lanes._lanes.items()
+            for ticket in lane
+        )
+        for (own, lane), count in waiting.items():
+            if own == lane and count > most:
+                self.violated(f"{process.name} holds {count} events of {own}; {most} is the most")

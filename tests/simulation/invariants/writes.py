@@ -161,7 +161,13 @@ class Locked(Writes):
 
     name = "locked"
 
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._made_at: dict[str, float] = {}
+
     def on_write(self, write: Write) -> None:
+        if write.obj.startswith("kubernetes:namespace/") and write.changed and write.before is None:
+            self._made_at[write.obj.rpartition("/")[2]] = write.at
         grant = self.grant_of(write)
         if grant is None or grant.intent.subject.kind != "environment" or not write.changed or write.late:
             return
@@ -169,7 +175,9 @@ class Locked(Writes):
         locked_at = self.scene.done.get(("lock", name))
         unlocked_at = self.scene.done.get(("unlock", name), -1.0)
         lasts_s = self.scene.lock_lasts(name)
-        if locked_at is None or unlocked_at > locked_at or lasts_s is None or grant.at < locked_at:
+        if locked_at is None or max(unlocked_at, self._made_at.get(name, -1.0)) > locked_at:
+            return
+        if lasts_s is None or grant.at < locked_at:
             return
         if self.scene.now < locked_at + int(lasts_s) - 1.0 - self.scene.most_skew_s and f":{name}/" in f"{write.obj}/":
             self.violated(f"{told(write)}, and somebody has locked the environment until {locked_at + lasts_s:.1f} s")

@@ -27,8 +27,13 @@ def main() -> int:
         _say("\n".join(problems) or f"{len(mutants)} planted bugs fit the code")
         return 1 if problems else 0
     with Tree(ROOT) as tree:
+        if options.into is not None:
+            tree.plant(chosen[0], options.into)
+            return 0
         catches = list(_hunted(tree, chosen, Search(options.seeds, options.cpu_s), workers=options.workers))
         sound = _is_sound(tree, catches)
+        if len(catches) == 1:
+            _say(_hint(catches[0]))
     missed = [catch for catch in catches if catch.by is None]
     for catch in missed:
         _say(f"not caught: {catch.mutant.name}: {catch.mutant.breaks}")
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=600, help="at most so many runs for each bug")
     parser.add_argument("--cpu-s", type=float, default=60.0, help="at most so many seconds of a core for each bug")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="bugs that are looked for at once")
+    parser.add_argument("--into", type=Path, help="only make a copy of the code there, with the first of these bugs")
     parser.add_argument("--check", action="store_true", help="only see whether every change fits the code")
     return parser
 
@@ -67,6 +73,16 @@ def _line(catch: Catch) -> str:
     told = "; ".join(word for word in (catch.what[:_MOST_TOLD], *also, catch.problem) if word)
     name, by, seed = catch.mutant.name, catch.by or "-", "-" if catch.seed is None else str(catch.seed)
     return f"{name:<{_NAME}}  {by:<{_CHECK}}  {seed:>5}  {catch.tried:>5}  {catch.cpu_s:>5.1f}s  {told}"
+
+
+def _hint(catch: Catch) -> str:
+    """How to look at it."""
+    profile = "" if catch.mutant.profile is None else f" --profile {catch.mutant.profile}"
+    seed = "0" if catch.seed is None else str(catch.seed)
+    return (
+        f"to look at it: python -m tests.simulation.mutants --only {catch.mutant.name} --into FOLDER, and there "
+        f"python -m tests.simulation --seed {seed}{profile}"
+    )
 
 
 def _is_sound(tree: Tree, catches: Sequence[Catch]) -> bool:

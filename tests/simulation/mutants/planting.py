@@ -65,13 +65,17 @@ class Tree:
     ) -> None:
         self._folder.cleanup()
 
+    def plant(self, mutant: Mutant, folder: Path) -> None:
+        """Make a copy of the code with the bug. The folder must not be there yet."""
+        shutil.copytree(self._sound, folder)
+        for change in mutant.changes:
+            path = folder / change.file
+            path.write_text(planted(path.read_text(), change))
+
     def hunt(self, mutant: Mutant, search: Search) -> Catch:
         """Plant the bug in a copy of its own, and run seeds there until it is caught."""
         copy = Path(self._folder.name, mutant.name)
-        shutil.copytree(self._sound, copy)
-        for change in mutant.changes:
-            path = copy / change.file
-            path.write_text(planted(path.read_text(), change))
+        self.plant(mutant, copy)
         catch = Catch(mutant)
         arguments = [f"--seeds={search.seeds}", *(f"--sought={name}" for name in mutant.caught_by)]
         if mutant.profile is not None:

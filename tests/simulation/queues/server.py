@@ -87,6 +87,9 @@ class Listener:
     def on_delete(self, queue: "QueueServer", message: Message, by: str) -> None:
         """A message is about to go, on its holder's word."""
 
+    def on_left(self, queue: "QueueServer", message: Message, by: str) -> None:
+        """A delete by an older receipt was answered as done, and has deleted nothing."""
+
     def on_visibility(self, queue: "QueueServer", message: Message, seconds: float, by: str) -> None:
         """A holder has changed how long a message is hidden."""
 
@@ -186,6 +189,8 @@ class QueueServer:
             self.listener.on_delete(self, message, by)
             self._remove(message)
             self._may_rise(message)
+        else:
+            self.listener.on_left(self, message, by)
         return Done()
 
     def change_visibility(self, receipt: str, seconds: float, *, by: str) -> EntryResult:
