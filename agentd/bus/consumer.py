@@ -115,7 +115,7 @@ class Consumer:
             return
         self._aborted = True
         self._receivers.cut()
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(
                 self._deps.runtime.monotonic() + (self._deps.config.release_timeout_s if self._releasing else 0)
             )

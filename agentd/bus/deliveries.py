@@ -73,6 +73,8 @@ class Deliveries:
             row.delivery.on_phase = partial(self._table.move, row)
             if self._summary is not None:
                 row.end(Stop.RELEASED)
+            elif self._would_overtake(row):
+                row.end(Stop.PARKED, delay_s=SHORTEST_DELAY_S)
             self._table.admit(row, reservation)
             self._table.attach(row, self._runtime.spawn(group, self._deliver(row), f"delivery-{row.message_id}"))
 
@@ -132,6 +134,7 @@ class Deliveries:
         disposition = await self._decide(row.delivery)
         if row.stop is not None:  # the handler has answered its cancellation with a disposition: too late
             return
+        row.comes_back = isinstance(disposition, (Retry, Defer))
         self._park_group(row, disposition)
         result = await self._acks.carry_out(row, disposition)
         tell = log.info if result == "done" else log.warning
@@ -154,6 +157,16 @@ class Deliveries:
     def _delay_after_error(self, delivery: Delivery) -> float:
         delay_s = self._runtime.full_jitter(self._config.retry.ceiling_s(max(delivery.receive_count, 1)))
         return max(delay_s, SHORTEST_DELAY_S)
+
+    def _would_overtake(self, row: Row) -> bool:
+        """Whether something of the row's FIFO group is still on its way back, though the queue shows it again already.
+
+        The queue's answer is late, or was lost.
+        """
+        group = row.delivery.group
+        return group is not None and any(
+            other.goes_back and other.delivery.group == group for other in self._table.rows()
+        )
 
     def _park_group(self, row: Row, disposition: Disposition) -> None:
         """What follows in the row's FIFO group must not overtake it: what has not begun comes back as late as the row.

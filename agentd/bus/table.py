@@ -31,7 +31,7 @@ class Row:
 
     `delivery_task` ends with the row; `work` is the part of it that the bus may end. While `leased` the ticker extends the
     lease; `extension` is the call that does so now. `stop` says why the bus has ended the delivery, `stopped_in` in which
-    phase.
+    phase. `comes_back` when its handler has decided that it is to be shown again.
     """
 
     delivery: Delivery
@@ -43,6 +43,7 @@ class Row:
     stop: Stop | None = None
     stopped_in: Phase | None = None
     stop_delay_s: float = 0.0
+    comes_back: bool = False
     leased: bool = True
     extension: asyncio.Task[None] | None = None
     work: Cut = field(default_factory=Cut)
@@ -52,6 +53,11 @@ class Row:
     def message_id(self) -> str:
         """The transport's id, the row's key."""
         return self.delivery.message_id
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it is on its way to being shown again."""
+        return self.comes_back or self.stop in (Stop.RELEASED, Stop.PARKED)
 
     def end(self, stop: Stop, *, delay_s: float = 0.0) -> None:
         """End the delivery: its handler is cancelled. Once ended it stays so."""

@@ -46,6 +46,7 @@ from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.secrets import SecretStore
 from agentd.core.subject import Subject
+from agentd.core.together import side_by_side
 
 __all__ = [
     "AgentError",
@@ -97,5 +98,6 @@ __all__ = [
     "SubjectAccount",
     "TransientError",
     "handler",
+    "side_by_side",
     "system_runtime",
 ]

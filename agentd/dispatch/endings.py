@@ -122,6 +122,8 @@ class Endings:
                 event=event.text,
             )
         )
+        if record.digest != event.digest:  # another message of this id has come in between, and has been ended
+            return await self.reject_other_content(delivery, event)
         return self._concluded(delivery, record)
 
     async def finish(

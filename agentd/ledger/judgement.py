@@ -69,6 +69,14 @@ def taken_over(request: ClaimRequest, claims: Claims) -> list[str]:
     ]
 
 
+def ended(facets: Mapping[str, Generation], generation: int) -> list[str]:
+    """The facets of which nothing is desired any more once a delete of this generation has succeeded, or once a create of
+
+    this generation has brought its subject back. What newer events have claimed, in whatever order they came, stays.
+    """
+    return [name for name, claimed in facets.items() if claimed.number <= generation]
+
+
 def newest(request: ClaimRequest, claims: Claims) -> int:
     """The newest generation claimed of the subject, the request's own included if it claims any."""
     own = [request.generation] if request.facets or not claims.all() else []

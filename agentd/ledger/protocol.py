@@ -129,9 +129,10 @@ class ClaimRequest:
 class Claimed:
     """The lease is yours. `record` is as of now; `attempt` counts from 1 in its epoch; `journal` has the finished steps' results.
 
-    `sequence` is one taken from the subject's counter for progress reports of this attempt. `desired` is the subject's
-    desired state by facet, each by the newest event that claimed it, and `generation` the newest generation that has been
-    claimed of the subject: an event of several facets may come late for some of them.
+    The journal is empty once another event has claimed the subject since: what was done may have been undone. `sequence` is
+    one taken from the subject's counter for progress reports of this attempt. `desired` is the subject's desired state by
+    facet, each by the newest event that claimed it, and `generation` the newest generation that has been claimed of the
+    subject: an event of several facets may come late for some of them.
     """
 
     claim: Claim
@@ -346,7 +347,8 @@ class Ledger(Protocol):
         reserved, a create lifts the tombstone.
         A `deletes` request that is held marks an older holder of its own subject as pre-empted.
         Of several facets, only those whose claimed generation is not newer are taken over. A claimed delete counts for
-        every facet of its subject; a create lifts the tombstone only if its generation is newer.
+        every facet of its subject; a create lifts the tombstone only if its generation is newer, and what older events
+        have claimed is then desired no more.
         A claim by the same key, epoch and replica while its own lease is valid takes it over under a new token.
         """
         ...
@@ -377,7 +379,8 @@ class Ledger(Protocol):
     async def finish(self, ending: Ending) -> Record:
         """Write outcome, sequence and report, release lease and locks, set tombstone, free names: one transaction.
 
-        After a delete that succeeded nothing is desired of the subject any more.
+        After a delete that succeeded nothing is desired of the subject any more, but what newer events have claimed: that
+        waits for the create which brings the subject back.
 
         When the epoch is finished already, nothing changes. Else raises LeaseLost when `claim` is given and its lease has
         ended or been taken over, and when none is given while somebody holds a valid lease for the key.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from agentd.core import Context
 from agentd.platform import Cluster, Identities, IdentitySpec, ObjectRef, keys
 from handlers import manifests
-from handlers.environments.steps import ONE_BY_ONE, apply_all
+from handlers.environments.steps import apply_all
 from handlers.manifests import Environment
 from handlers.manifests.access import SERVICE_ACCOUNTS
 from handlers.manifests.labels import ENVIRONMENT
@@ -35,7 +35,7 @@ async def with_identity(ctx: Context, environment: Environment) -> Environment:
 async def apply_environment(ctx: Context, environment: Environment) -> dict[str, int]:
     """The namespace, then everything in it, in its order: the API server refuses the binding of a role that is not there."""
     await ctx.port(Cluster).apply(manifests.namespace(environment), fence=ctx.fence)
-    return await apply_all(ctx, manifests.inside(environment), at_once=ONE_BY_ONE)
+    return await apply_all(ctx, manifests.inside(environment), in_order=True)
 
 
 async def remove_leftovers(ctx: Context, environment: Environment) -> list[str]:

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agentd.core import Context, PermanentError, Reason
+from agentd.core import Context, PermanentError, Reason, side_by_side
 from agentd.platform import Cluster, Manifest, ObjectRef, keys
-from handlers.environments.steps import side_by_side
 from handlers.manifests import WORKLOADS, Environment
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentd.core import Context, PermanentError, Reason
+from agentd.core import Context, PermanentError, Reason, side_by_side
 from agentd.events import ProjectDeployment
 from agentd.platform import Identities, Image, ImageRegistry, Repository
 from handlers import identity_templates, project_configurations
 from handlers.environments import desired
 from handlers.environments.problems import Problems
 from handlers.environments.projects import KIND, repository_of
-from handlers.environments.steps import side_by_side
 from handlers.manifests import Environment
 from handlers.manifests.access import SERVICE_ACCOUNTS
 from handlers.manifests.labels import kubernetes_name

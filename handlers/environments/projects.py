@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from agentd.core import Context
+from agentd.core import Context, side_by_side
 from agentd.platform import Cluster, ImageRegistry, ObjectRef, RepositoryDefaults, keys
 from handlers.environments import desired
-from handlers.environments.steps import apply_all, side_by_side
+from handlers.environments.steps import apply_all
 from handlers.manifests import PROJECT_KINDS, Environment
 from handlers.manifests.kinds import CONFIG_MAP
 from handlers.manifests.labels import PROJECT

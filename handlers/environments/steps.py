@@ -1,19 +1,14 @@
 """How steps are done here."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from agentd.core import Context, LeaseLost, PermanentError
+from agentd.core import Context, side_by_side
 from agentd.platform import Cluster, Manifest
 
-I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
 
-# The ports have limits of their own; this one keeps memory and cancellation small with a thousand projects.
-AT_ONCE = 8
-ONE_BY_ONE = 1
 _TELL_EVERY = 50
 
 
@@ -32,27 +27,11 @@ async def afresh(ctx: Context, step: str, look: Callable[[], Awaitable[T]]) -> T
     return found[-1] if found else await look()
 
 
-async def side_by_side(items: Iterable[I], work: Callable[[I], Awaitable[T]], *, at_once: int = AT_ONCE) -> list[T]:
-    """The results of all items in their order, so many at a time. The first error stops the rest, and is raised as it is:
+async def apply_all(ctx: Context, manifests: Sequence[Manifest], *, in_order: bool = False) -> dict[str, int]:
+    """Bring objects to what is wanted, several at a time or one after the other; how many were created, changed, stamped
 
-    a step is tried again for what passes, and a group of errors says nothing of that.
+    and unchanged.
     """
-    slots = asyncio.Semaphore(at_once)
-
-    async def one(item: I) -> T:
-        async with slots:
-            return await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
-    except ExceptionGroup as errors:
-        raise _weightiest(errors.exceptions) from errors
-    return [task.result() for task in tasks]
-
-
-async def apply_all(ctx: Context, manifests: Sequence[Manifest], *, at_once: int = AT_ONCE) -> dict[str, int]:
-    """Bring objects to what is wanted; how many were created, changed, stamped and unchanged."""
     cluster = ctx.port(Cluster)
     counts: Counter[str] = Counter()
 
@@ -63,14 +42,9 @@ async def apply_all(ctx: Context, manifests: Sequence[Manifest], *, at_once: int
             told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
             ctx.progress(f"{done} of {len(manifests)} objects: {told}")
 
-    await side_by_side(manifests, apply, at_once=at_once)
+    if in_order:
+        for manifest in manifests:
+            await apply(manifest)
+    else:
+        await side_by_side(manifests, apply)
     return dict(counts)
-
-
-def _weightiest(errors: Sequence[Exception]) -> Exception:
-    """Two may come at once: what nobody may go on after counts more, then what does not mend by itself."""
-    for kind in (LeaseLost, PermanentError):
-        for error in errors:
-            if isinstance(error, kind):
-                return error
-    return errors[0]

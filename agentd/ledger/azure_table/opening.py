@@ -14,7 +14,7 @@ async def open_azure_table_ledger(
 
     PermanentError says in one sentence why the table cannot be used; TransientError(unavailable): Azure does not answer.
     """
-    store = AzureTableStore(config.azure_table, azure, runtime)
+    store = AzureTableStore(config.azure_table, azure)
     await store.open(create=config.azure_table.create_table and not read_only)
     return await DocumentLedger.open(
         store, runtime, observe, operation_timeout_s=config.operation_timeout_s, read_only=read_only

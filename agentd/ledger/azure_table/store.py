@@ -11,13 +11,12 @@ from urllib.request import getproxies, proxy_bypass
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.data.tables.aio import TableClient
 
-from agentd.core import AzureConfig, PermanentError, Reason, Runtime
+from agentd.core import AzureConfig, PermanentError, Reason, side_by_side
 from agentd.ledger.azure_table import wire
 from agentd.ledger.azure_table.credentials import credential
 from agentd.ledger.azure_table.errors import call_error, is_conflict, is_entity_missing, is_table_missing
 from agentd.ledger.config import AzureTableConfig
 from agentd.ledger.documents import Change, Conflicted, Delete, Expected, Place, Stored, StoreLimits
-from agentd.ledger.documents.together import together
 
 T = TypeVar("T")
 
@@ -33,10 +32,9 @@ _REPEATED = frozenset({"GET", "POST"})
 class AzureTableStore:
     """See `agentd.ledger.documents.DocumentStore`. The SDK repeats calls whose answer was lost or that were throttled."""
 
-    def __init__(self, config: AzureTableConfig, azure: AzureConfig, runtime: Runtime) -> None:
+    def __init__(self, config: AzureTableConfig, azure: AzureConfig) -> None:
         self._config = config
         self._azure = azure
-        self._runtime = runtime
         self._table = config.table
         self._room = asyncio.Semaphore(config.connections)
         self._stack = AsyncExitStack()
@@ -63,8 +61,7 @@ class AzureTableStore:
 
     async def get(self, places: Collection[Place]) -> Mapping[Place, Stored]:
         """See the port. There is no call for several entities by their keys: they are asked for side by side."""
-        calls = [partial(self._get_one, place) for place in places]
-        found = await together(self._runtime, calls, name="ledger-get", at_once=self._config.connections)
+        found = await side_by_side(places, self._get_one, name="ledger-get", at_once=self._config.connections)
         return {stored.place: stored for stored in found if stored is not None}
 
     async def range(

@@ -9,7 +9,7 @@ from agentd.ledger.documents.records import Known
 from agentd.ledger.documents.shapes import Desired, Lease, NameOwner, OpenEpoch, Ref, SubjectEntry
 from agentd.ledger.documents.store import Conflicted
 from agentd.ledger.documents.transaction import Transaction
-from agentd.ledger.judgement import Claims, Generation, judge, newest, sequence_counter, taken_over
+from agentd.ledger.judgement import Claims, Generation, ended, judge, newest, sequence_counter, taken_over
 from agentd.ledger.protocol import (
     Claim,
     Claimed,
@@ -212,10 +212,13 @@ def _replace(txn: Transaction, request: ClaimRequest, ready: Ready) -> OpenEpoch
 
 
 def _attempt(opened: OpenEpoch, request: ClaimRequest, lease: Lease) -> OpenEpoch:
+    """With one attempt more; its journal is empty once another event has had the subject in between."""
     attempts = opened.attempts + 1
     counted = replace(
         opened,
         attempts=attempts,
+        steps=opened.steps if opened.token == lease.token - 1 else (),
+        token=lease.token,
         started_at=request.now if opened.started_at is None else opened.started_at,
         waiting=None,
         lease=lease,
@@ -245,6 +248,8 @@ def _desire(txn: Transaction, request: ClaimRequest, ready: Ready) -> Desired:
     if request.deletes:
         return ready.desired
     own = {facet: request.desired.get(facet) for facet in taken_over(request, ready.claims)}
+    if request.creates and ready.entry.tombstone is not None:
+        own = dict.fromkeys(ended(ready.entry.facets, request.generation)) | own
     facets = {facet: value for facet, value in {**ready.desired.facets, **own}.items() if value is not None}
     after = Desired(dict(sorted(facets.items())))
     if after != ready.desired:

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from agentd.core import LeaseLost, OutcomeKind, PermanentError, Reason
 from agentd.ledger.documents import counts, leases, records
+from agentd.ledger.documents.claims import desired_of
 from agentd.ledger.documents.records import Known
 from agentd.ledger.documents.shapes import (
     Admitted,
+    Desired,
     EndedEpoch,
     OpenEpoch,
     PastEpochs,
@@ -17,7 +19,7 @@ from agentd.ledger.documents.shapes import (
 )
 from agentd.ledger.documents.store import Place
 from agentd.ledger.documents.transaction import Transaction
-from agentd.ledger.judgement import sequence_counter
+from agentd.ledger.judgement import ended, sequence_counter
 from agentd.ledger.protocol import Ending, Record
 
 
@@ -182,10 +184,15 @@ def _ended(ending: Ending, opened: OpenEpoch, sequence: int) -> EndedEpoch:
 
 
 async def _bury(txn: Transaction, admitted: Admitted, entry: SubjectEntry) -> SubjectEntry:
-    """The subject after a delete that succeeded: a tombstone, nothing desired, its names free."""
-    desired = txn.places.desired(admitted.subject)
-    await txn.read([desired])
-    txn.delete(desired)
+    """The subject after a delete that succeeded: a tombstone, nothing desired but by newer events, its names free."""
+    place = txn.places.desired(admitted.subject)
+    await txn.read([place])
+    over = ended(entry.facets, admitted.generation or 0)
+    kept = {name: value for name, value in desired_of(txn, admitted.subject).facets.items() if name not in over}
+    if kept:
+        txn.put(place, Desired(kept))
+    else:
+        txn.delete(place)
     for kind, name in entry.names:
         txn.delete_unread(txn.places.name(kind, name))
-    return replace(entry, tombstone=admitted.generation, desired=None, names=())
+    return replace(entry, tombstone=admitted.generation, desired=txn.id if kept else None, names=())

@@ -69,8 +69,8 @@ class OpenEpoch:
     """An epoch that has not ended, with the lease on the subject while somebody works on it.
 
     `last_error_attempt` is the attempt that `last_error` is of: below `attempts` the last attempt ended without a word.
-    `pending` is the id of a lease that is being taken in several steps. `counter` numbers the reports of a record that counts
-    by itself. `history` is that of all epochs.
+    `token` is the subject's at the last claim, nought before the first. `pending` is the id of a lease that is being taken
+    in several steps. `counter` numbers the reports of a record that counts by itself. `history` is that of all epochs.
     """
 
     key: str
@@ -86,6 +86,7 @@ class OpenEpoch:
     steps: tuple[StepRecord, ...] = ()
     history: tuple[Transition, ...] = ()
     lease: Lease | None = None
+    token: int = 0
     pending: str | None = None
     counter: int = 0
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
-from agentd.core import AgentError, Reason, Runtime, TransientError
+from agentd.core import AgentError, Reason, Runtime, TransientError, side_by_side
 from agentd.ledger.documents.bodies import (
     INLINE_BYTES,
     Parts,
@@ -19,7 +18,6 @@ from agentd.ledger.documents.bodies import (
 from agentd.ledger.documents.places import Places
 from agentd.ledger.documents.shapes import Shape
 from agentd.ledger.documents.store import Change, Conflicted, Delete, DocumentStore, Expected, Place, Put, Stored
-from agentd.ledger.documents.together import together
 from agentd.ledger.protocol import Json
 
 T = TypeVar("T")
@@ -46,13 +44,12 @@ class _Document:
 class Transaction:
     """What one operation reads, each document once, and what it is about to write. `id` is its own and no other's."""
 
-    def __init__(self, store: DocumentStore, places: Places, runtime: Runtime, identifier: str) -> None:
+    def __init__(self, store: DocumentStore, places: Places, identifier: str) -> None:
         self.id = identifier
         self.places = places
         self.left_over: Sequence[Parts] = ()
         """Once it has ended: parts that no document refers to."""
         self._store = store
-        self._runtime = runtime
         self._documents: dict[Place, _Document] = {}
         self._changes: dict[Place, str | Expected] = {}
 
@@ -76,8 +73,8 @@ class Transaction:
 
     async def list_all(self, partitions: Iterable[str]) -> Sequence[Place]:
         """The same of several partitions, at once."""
-        lists = [partial(self.list, partition) for partition in partitions]
-        found = await together(self._runtime, lists, name="ledger-list", at_once=len(lists))
+        wanted = list(partitions)
+        found = await side_by_side(wanted, self.list, name="ledger-list", at_once=len(wanted))
         return [place for places in found for place in places]
 
     def find(self, shape: type[S], place: Place) -> S | None:
@@ -148,8 +145,7 @@ class Transaction:
                 document.content = decoded(body)
             self._documents[stored.place] = document
         if parted:
-            calls = [partial(self._joined, parts) for parts in parted.values()]
-            contents = await together(self._runtime, calls, name="ledger-parts", at_once=_PARTED_AT_ONCE)
+            contents = await side_by_side(parted.values(), self._joined, name="ledger-parts", at_once=_PARTED_AT_ONCE)
             for place, content in zip(parted, contents, strict=True):
                 self._documents[place].content = decoded(content)
 
@@ -181,8 +177,9 @@ class Transaction:
                 for order, piece in enumerate(cut)
             ]
         if puts:
-            calls = [partial(self._store.write, [put], self.id) for put in puts]
-            await together(self._runtime, calls, name="ledger-parts", at_once=_PARTED_AT_ONCE)
+            await side_by_side(
+                puts, lambda put: self._store.write([put], self.id), name="ledger-parts", at_once=_PARTED_AT_ONCE
+            )
         return parts
 
     async def _is_written(self) -> bool:
@@ -211,7 +208,7 @@ class Transactions:
         TransientError: others came first again and again.
         """
         for tries in range(_MOST_TRIES):
-            transaction = Transaction(self._store, self.places, self._runtime, self.new_id())
+            transaction = Transaction(self._store, self.places, self.new_id())
             try:
                 answer = await work(transaction)
                 await transaction.commit()

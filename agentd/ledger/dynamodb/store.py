@@ -6,7 +6,6 @@ id as its token: repeated within ten minutes, it answers as it did before.
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,10 +13,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agentd.core import AwsConfig, PermanentError, Reason, Runtime, TransientError
+from agentd.core import AwsConfig, PermanentError, Reason, Runtime, TransientError, side_by_side
 from agentd.ledger.config import DynamoDbConfig
 from agentd.ledger.documents import Change, Conflicted, Place, Put, Stored, StoreLimits
-from agentd.ledger.documents.together import together
 from agentd.ledger.dynamodb import wire
 from agentd.ledger.dynamodb.errors import call_error, is_conflict, is_in_use, is_missing
 
@@ -83,8 +81,8 @@ class DynamoDbStore:
         if len(places) == 1:
             return await self._get_one(*places)
         listed = list(places)
-        calls = [partial(self._get_some, listed[start : start + _READS]) for start in range(0, len(listed), _READS)]
-        found = await together(self._runtime, calls, name="ledger-get", at_once=_AT_ONCE)
+        pages = [listed[start : start + _READS] for start in range(0, len(listed), _READS)]
+        found = await side_by_side(pages, self._get_some, name="ledger-get", at_once=_AT_ONCE)
         return {stored.place: stored for stored in chain.from_iterable(found)}
 
     async def range(

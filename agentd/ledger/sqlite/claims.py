@@ -31,10 +31,12 @@ from agentd.ledger.sqlite.rows import (
     holding,
     record_of_epoch,
     steps_from,
+    without_desires,
 )
 
 _COUNT_ATTEMPT = """
     UPDATE events SET attempts = ?, started_at = coalesce(started_at, ?),
+        steps = CASE token WHEN ? - 1 THEN steps ELSE '' END, token = ?,
         waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, history = history || ?
     WHERE key = ? AND epoch = ?
     RETURNING steps
@@ -161,7 +163,7 @@ def _take(database: Database, asked: _Asked, own: Holding, facets: dict[str, Fac
 
 
 def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Record, dict[str, Json]]:
-    """The record with one attempt more, and its journal."""
+    """The record with one attempt more, and its journal: empty once another event has had the subject in between."""
     request, record = asked.request, asked.record
     attempt = record.attempts + 1
     before = _admitted(database, record) if asked.is_new else ""
@@ -169,9 +171,9 @@ def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Re
     claimed = events.noted(database, record.epoch, at=request.now, what="claimed", detail=detail)
     if asked.is_new:
         record = events.new_record(_admission(request), attempts=1, started_at=request.now)
-        events.insert(database, record, history=before + claimed)
+        events.insert(database, record, history=before + claimed, token=token)
         return record, {}
-    row = database.one(_COUNT_ATTEMPT, (attempt, request.now, claimed, record.key, record.epoch))
+    row = database.one(_COUNT_ATTEMPT, (attempt, request.now, token, token, claimed, record.key, record.epoch))
     events.trim(database, record.key)
     started_at = request.now if record.started_at is None else record.started_at
     journal = {} if row is None else {step.step: step.result for step in steps_from(row[0], record.epoch)}
@@ -179,6 +181,8 @@ def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Re
 
 
 def _set_generations(request: ClaimRequest, own: Holding, facets: dict[str, Facet], known: Claims) -> None:
+    if request.creates and own.tombstone is not None:
+        facets.update(without_desires(facets, request.generation))
     for name in taken_over(request, known):
         before = facets.get(name)
         kept = before.desired if before is not None and request.deletes else None

@@ -9,7 +9,6 @@ from agentd.ledger.sqlite.connection import Database
 from agentd.ledger.sqlite.rows import (
     EVENT,
     INLINE_CHARACTERS,
-    Facet,
     Holding,
     current_record,
     facets_of,
@@ -21,6 +20,7 @@ from agentd.ledger.sqlite.rows import (
     listed,
     record_from,
     record_of_epoch,
+    without_desires,
 )
 
 HISTORY_LIMIT = 200
@@ -28,8 +28,8 @@ HISTORY_LIMIT = 200
 _NEW = """
     INSERT INTO events (
         key, event_id, digest, type, subject, generation, event, admitted_at, expires_at,
-        attempts, started_at, epoch, changed, last_error_attempt, objects, steps, history
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '', ?)
+        attempts, started_at, epoch, changed, last_error_attempt, objects, steps, token, history
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '', ?, ?)
 """
 _END = f"""
     UPDATE events SET
@@ -85,8 +85,8 @@ def new_record(admission: Admission, *, attempts: int = 0, started_at: float | N
     )
 
 
-def insert(database: Database, record: Record, *, history: str) -> None:
-    """Write a record down whose key is not known."""
+def insert(database: Database, record: Record, *, history: str, token: int = 0) -> None:
+    """Write a record down whose key is not known, with the token of its first claim if it is claimed at once."""
     apart = record.event is not None and len(record.event) > INLINE_CHARACTERS
     database.execute(
         _NEW,
@@ -102,6 +102,7 @@ def insert(database: Database, record: Record, *, history: str) -> None:
             record.expires_at,
             record.attempts,
             record.started_at,
+            token,
             history,
         ),
     )
@@ -305,6 +306,5 @@ def _write_end(database: Database, ending: Ending, sequence: int) -> Record:
 
 def _bury(database: Database, own: Holding, generation: int | None) -> None:
     own.tombstone = generation
-    gone = {name: Facet(facet.generation, facet.event_id, None) for name, facet in facets_of(own).items()}
-    own.facets = facets_text(gone)
+    own.facets = facets_text(without_desires(facets_of(own), generation or 0))
     database.execute("DELETE FROM reserved_names WHERE subject = ?", (own.subject,))

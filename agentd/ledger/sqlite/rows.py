@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from agentd.core import Outcome, OutcomeKind, Reason
-from agentd.ledger.judgement import Claims, Generation
+from agentd.ledger.judgement import Claims, Generation, ended
 from agentd.ledger.protocol import Claim, ClaimRequest, Json, Record, RecordState, StepRecord, Transition, Waiting
 from agentd.ledger.sqlite.connection import Database
 
@@ -137,6 +137,12 @@ def facets_of(held: Holding) -> dict[str, Facet]:
 def facets_text(facets: dict[str, Facet]) -> str:
     """As the row keeps them."""
     return json_text({name: [facet.generation, facet.event_id, facet.desired] for name, facet in facets.items()})
+
+
+def without_desires(facets: dict[str, Facet], generation: int) -> dict[str, Facet]:
+    """After a delete, or a create, of this generation."""
+    over = ended({name: Generation(facet.generation, facet.event_id) for name, facet in facets.items()}, generation)
+    return facets | {name: Facet(facets[name].generation, facets[name].event_id, None) for name in over}
 
 
 def claims_of(held: Holding, facets: dict[str, Facet]) -> Claims:

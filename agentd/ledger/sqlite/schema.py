@@ -196,6 +196,7 @@ VERSION_2 = (
         sequence INTEGER,
         objects TEXT NOT NULL,    -- names
         steps TEXT NOT NULL,      -- [step, result, at]
+        token INTEGER NOT NULL,   -- the subject's at the last claim; 0 before the first
         history TEXT NOT NULL,    -- of all epochs: [position, at, epoch, what, detail]
         CHECK ((finished_at IS NULL) = (outcome IS NULL))
     ) STRICT, WITHOUT ROWID
@@ -210,6 +211,7 @@ VERSION_2 = (
             (SELECT name FROM objects WHERE key = records.key AND epoch = records.epoch ORDER BY position)),
         (SELECT coalesce(group_concat(json_array(step, json(result), at) || ',', ''), '') FROM
             (SELECT * FROM steps WHERE key = records.key AND epoch = records.epoch ORDER BY position)),
+        0,
         (SELECT coalesce(group_concat(json_array(position, at, epoch, what, detail) || ',', ''), '') FROM
             (SELECT * FROM transitions WHERE key = records.key ORDER BY position))
     FROM records JOIN epochs ON epochs.key = records.key AND epochs.epoch = records.epoch

@@ -1,12 +1,11 @@
 """What ECR says: every listing whole, and nothing found as None."""
 
-import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentd.core import Reason, TransientError
+from agentd.core import Reason, TransientError, side_by_side
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.ecr_batches import check_entries
 from agentd.platform.aws.ecr_tags import is_retained
@@ -80,16 +79,8 @@ class EcrReads:
     async def own_repositories(self) -> Sequence[Repository]:
         """Every repository below the prefix that carries the agent's marks."""
         prefix = f"{self._config.repository_prefix}/"
-        slots = asyncio.Semaphore(self._config.parallel_reads)
-
-        async def tagged(found: "RepositoryTypeDef") -> tuple[Repository, str] | None:
-            async with slots:
-                return await self._tagged(found)
-
         described = [found for found in await self._described() if found.get("repositoryName", "").startswith(prefix)]
-        async with asyncio.TaskGroup() as group:
-            reads = [group.create_task(tagged(found)) for found in described]
-        results = [read.result() for read in reads]
+        results = await side_by_side(described, self._tagged, at_once=self._config.parallel_reads)
         return [result[0] for result in results if result is not None and result[0].owner_id is not None]
 
     async def images(self, name: str) -> Sequence[Image]:

@@ -1,10 +1,10 @@
 """What IAM says: every listing whole, and nothing found as None."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+from agentd.core import side_by_side
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.iam_names import role_object
 from agentd.platform.aws.policies import Json
@@ -67,21 +67,15 @@ class IamReads:
 
     async def roles(self) -> Sequence[Role]:
         """Every role below the path whose name begins with the prefix; listings have no tags, so each is read alone."""
-        slots = asyncio.Semaphore(self._config.parallel_reads)
-
-        async def read(name: str) -> Role | None:
-            async with slots:
-                return await self.role(name)
-
         pages = await self._pages(
             "ListRoles",
             role_object("*"),
             lambda more: self._client.list_roles(PathPrefix=self._config.path, MaxItems=self._config.page_size, **more),
         )
         names = [found["RoleName"] for page in pages for found in page["Roles"]]
-        async with asyncio.TaskGroup() as group:
-            reads = [group.create_task(read(name)) for name in names if name.startswith(self._config.role_prefix)]
-        return [found for task in reads if (found := task.result()) is not None]
+        ours = [name for name in names if name.startswith(self._config.role_prefix)]
+        found = await side_by_side(ours, self.role, at_once=self._config.parallel_reads)
+        return [role for role in found if role is not None]
 
     async def attached(self, name: str) -> frozenset[str]:
         """ARNs of the managed policies that are attached to a role; none when there is no role."""

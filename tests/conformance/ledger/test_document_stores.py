@@ -47,7 +47,7 @@ async def azure_table(request: pytest.FixtureRequest, folder: Path) -> DocumentS
     secret = folder / "connection-string"
     secret.write_text(server.connection_string)
     config = AzureTableConfig(account_url=server.table_url, table="stores", partition=runtime.new_id())
-    store = AzureTableStore(config, AzureConfig(connection_string_file=secret), runtime)
+    store = AzureTableStore(config, AzureConfig(connection_string_file=secret))
     await store.open(create=True)
     return store
 

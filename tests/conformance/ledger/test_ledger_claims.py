@@ -215,6 +215,23 @@ async def test_tokens_and_generations_outlive_a_delete(ledger: Ledger) -> None:
     assert await ledger.claim(late.request()) == Superseded(Event(2).id, 5), "older than the delete, whatever the facet"
 
 
+async def test_what_is_newer_than_a_delete_waits_for_the_create_that_brings_its_subject_back(ledger: Ledger) -> None:
+    """1 create, 5 delete, 6 create, 7 update: however they come, in the end it is as the update wants it."""
+    power = frozenset({"power"})
+    await done(ledger, Event(1, generation=1, facets=BOTH, creates=True, desired="first"))
+    await done(ledger, Event(7, generation=7, desired="newest"))
+    await done(ledger, Event(5, generation=5, facets=BOTH, deletes=True))
+    state = await state_of(ledger)
+    assert (state.tombstone, state.desired) == (5, {"spec": "newest"})
+    back = await claimed(ledger, Event(6, generation=6, facets=BOTH, creates=True, desired="back"))
+    assert back.desired == {"spec": "newest", "power": "back"}
+    await ledger.finish(Event(6).ending(SUCCEEDED, claim=back.claim))
+    await done(ledger, Event(8, generation=8, facets=power, desired="on"))
+    await done(ledger, Event(9, generation=9, facets=frozenset({"other"}), deletes=True))
+    last = await claimed(ledger, Event(10, generation=10, creates=True, desired="anew"))
+    assert last.desired == {"spec": "anew"}, "a create brings back nothing that is older"
+
+
 async def test_a_delete_that_ends_without_a_lease_leaves_no_tombstone(ledger: Ledger) -> None:
     await done(ledger, Event(1, generation=1, names=NAME))
     delete = Event(2, generation=5, deletes=True)

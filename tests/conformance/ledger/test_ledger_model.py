@@ -62,6 +62,8 @@ class Life:
     attempts: int = 0
     outcome: OutcomeKind | None = None
     record: Record | None = None
+    token: int = 0
+    journal: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ class Model:
 
     lives: list[Life] = field(default_factory=list)
     granted: list[Event] = field(default_factory=list)
-    wanted: frozenset[str] = frozenset()
+    wanted: dict[str, int] = field(default_factory=dict)
     tombstone: int | None = None
     token: int = 0
     lease: Lease | None = None
@@ -111,7 +113,7 @@ class Model:
 
     def expects_of_the_moment(self, life: Life, replica: str, now: float) -> type[ClaimResult]:
         """The answer to a claim that generations do not forbid for good."""
-        if life.event.requires - self.wanted:
+        if life.event.requires - self.wanted.keys():
             return Missing
         if self.held_by_other(life, replica, now):
             return Held
@@ -121,6 +123,20 @@ class Model:
         """Whether somebody else works on the subject."""
         lease = self.lease
         return lease is not None and lease.until > now and (lease.life, lease.claim.replica) != (life, replica)
+
+    def want(self, event: Event) -> None:
+        """What is desired from now on, and since which generation."""
+        if event.creates and self.tombstone is not None:
+            self.forget(event.generation)
+            self.tombstone = None
+        for facet in event.facets & self.wanted.keys() if event.deletes else event.facets:
+            standing = self.standing(facet)
+            if standing is None or standing.generation <= event.generation:
+                self.wanted[facet] = event.generation
+
+    def forget(self, generation: int) -> None:
+        """Nothing so old is desired any more."""
+        self.wanted = {facet: since for facet, since in self.wanted.items() if since > generation}
 
     def holds(self, claim: Claim, now: float) -> bool:
         """Whether a claim's lease is valid."""
@@ -184,14 +200,14 @@ class Machine(RuleBasedStateMachine):
         result = self.do(self.ledger.claim(request))
         assert type(result) is expected, result
         if isinstance(result, Claimed):
+            assert result.journal == (life.journal if life.token == model.token else {})
             model.token += 1
             life.attempts += 1
+            life.token, life.journal = model.token, dict(result.journal)
             assert (result.claim.token, result.attempt) == (model.token, life.attempts)
             model.lease = Lease(life, result.claim, self.now + lease_s)
+            model.want(life.event)
             model.granted.append(life.event)
-            if not life.event.deletes:
-                model.wanted |= life.event.facets
-            model.tombstone = None if life.event.creates else model.tombstone
             self.claims.append((model, result.claim))
 
     @precondition(lambda self: self.claims)
@@ -201,6 +217,16 @@ class Machine(RuleBasedStateMachine):
         model, claim = self.some_claim(choice)
         renewal = self.do(self.ledger.intend(claim, "obj", stamp=stamp, now=self.now))
         assert renewal.valid is model.holds(claim, self.now)
+
+    @precondition(lambda self: self.claims)
+    @rule(choice=st.integers(0, 1000), step=st.sampled_from("xyz"), result=st.integers(0, 9))
+    def record_step(self, choice: int, step: str, result: int) -> None:
+        """Some holder has done a step."""
+        model, claim = self.some_claim(choice)
+        renewal = self.do(self.ledger.record_step(claim, step, result, now=self.now))
+        assert renewal.valid is model.holds(claim, self.now)
+        if renewal.valid and model.lease is not None:
+            model.lease.life.journal[step] = result
 
     @precondition(lambda self: self.claims)
     @rule(choice=st.integers(0, 1000))
@@ -240,7 +266,7 @@ class Machine(RuleBasedStateMachine):
             life.outcome, life.record, model.lease = outcome.kind, record, None
             if life.event.deletes and outcome is SUCCEEDED:
                 model.tombstone = life.event.generation
-                model.wanted = frozenset()
+                model.forget(life.event.generation)
 
     @rule(choice=st.integers(0, 1000))
     def reopen(self, choice: int) -> None:
@@ -249,6 +275,7 @@ class Machine(RuleBasedStateMachine):
         record = self.do(self.ledger.reopen(life.event.key, epoch=life.epoch, now=self.now))
         if life.outcome is OutcomeKind.FAILED:
             life.epoch, life.attempts, life.outcome, life.record = life.epoch + 1, 0, None, None
+            life.journal = {}
         assert record.epoch == life.epoch
 
     @rule(seconds=st.sampled_from([0.5, 1.0, LEASE_S]))

@@ -142,6 +142,19 @@ async def test_the_journal_is_there_in_the_next_attempt(ledger: Ledger, other: L
     assert dict(second.journal) == results
 
 
+async def test_what_another_event_may_have_undone_is_not_in_the_journal(ledger: Ledger) -> None:
+    event = Event(1, generation=3)
+    first = await claimed(ledger, event)
+    await ledger.record_step(first.claim, "undeploy", True, now=NOW)
+    await ledger.release(first.claim, error="throttled", waiting=None, now=NOW)
+    await done(ledger, Event(2, generation=3, facets=frozenset()))
+    second = await claimed(ledger, event)
+    assert second.journal == {}
+    await ledger.record_step(second.claim, "list", True, now=NOW)
+    await ledger.release(second.claim, error="throttled", waiting=None, now=NOW)
+    assert (await claimed(ledger, event)).journal == {"list": True}
+
+
 async def test_a_step_done_again_has_its_newest_result(ledger: Ledger) -> None:
     event = Event(1)
     attempt = await claimed(ledger, event)

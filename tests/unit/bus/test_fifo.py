@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 
 from agentd.core import Delete, Delivery, Disposition, Phase, Retry
+from agentd.embedded import FaultKind
 from tests.unit.bus.rig import FAST, Rig, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -107,3 +108,19 @@ async def test_lost_answer_of_a_receive_is_asked_for_again(fifo_rig: Rig) -> Non
         assert (await fifo_rig.cloud.hits(repeats), await fifo_rig.cloud.hits(afresh)) == (1, 1)
     finally:
         await queue.close()
+
+
+async def test_what_is_received_again_before_it_is_known_to_be_back_is_not_overtaken(fifo_rig: Rig) -> None:
+    lanes = Lanes("a1")
+    lanes.gate.set()
+    await fifo_rig.send("a1", group="a")
+    await fifo_rig.fault("ChangeMessageVisibilityBatch", kind=FaultKind.DROP_AFTER)
+    silent = await fifo_rig.fault("ChangeMessageVisibilityBatch", kind=FaultKind.DROP_BEFORE, times=None)
+    async with fifo_rig.consuming(lanes):
+        await until(lambda: "a1" in lanes.began)
+        await fifo_rig.send("a2", group="a")
+        await until(lambda: fifo_rig.metric("events_received_total", queue="commands") >= 3)
+        await fifo_rig.cloud.clear(silent)
+        await until(lambda: len(lanes.done) == 2)
+        await until(lambda: fifo_rig.metric("acks_total", disposition="delete", result="done") == 2)
+    assert lanes.done == ["a1", "a2"]

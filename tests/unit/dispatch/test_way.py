@@ -141,6 +141,18 @@ async def test_the_same_id_with_other_content_is_a_conflict_and_leaves_the_genui
     assert (forged.event_id, forged.subject) == (uuid(1), f"project/{uuid(1)}")
 
 
+async def test_of_two_contents_under_one_id_that_are_refused_at_once_one_alone_has_the_id(world: World) -> None:
+    replica = await world.replica(create_project)
+    expired = [create(1, generation=generation, expirytime=when(-5)) for generation in (1, 9)]
+    given = await asyncio.gather(
+        *(replica.handle(delivery(body, message_id=f"m-{number}")) for number, body in enumerate(expired))
+    )
+    assert [(letter.key, letter.reason) for letter in given if isinstance(letter, DeadLetter)] == [
+        (key(1), Reason.EXPIRED),
+        ("message/m-1", Reason.CONFLICT),
+    ]
+
+
 def only_signed(event: Event) -> None:
     """Believes nothing without a signature."""
     if event.envelope.signature is None:

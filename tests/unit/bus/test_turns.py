@@ -1,4 +1,4 @@
-"""A message that is given back comes again through a poll that is still open, in the same turn of the loop as the answer."""
+"""Ends of a drain that only a turn of the loop decides."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from agentd.bus import (
     BusConfig,
     Consumer,
     Done,
+    DrainSummary,
     EntryResult,
     Intake,
     Outgoing,
@@ -16,10 +17,11 @@ from agentd.bus import (
     QueueLimits,
     Received,
 )
-from agentd.core import Delete, Delivery, Disposition
+from agentd.core import Delete, Delivery, Disposition, Phase, Runtime
 from agentd.telemetry import Health, Metrics
 from tests.virtual_time import VirtualTimeLoop, virtual_runtime
 
+_SAME_TURN_S = 5e-10  # below the resolution of the loop's clock
 CONFIG = BusConfig(visibility_s=30, wait_s=5, receivers_min=2, receivers_max=2)
 
 LIMITS = QueueLimits(
@@ -89,26 +91,34 @@ class Eager:
         raise NotImplementedError
 
 
+def consumer_of(commands: Eager, runtime: Runtime, phase: Phase) -> Consumer:
+    """A consumer whose handler comes as far as this phase, and never ends."""
+    metrics = Metrics()
+
+    async def handle(delivery: Delivery) -> Disposition:
+        delivery.enter(phase)
+        await runtime.sleep(1e6)
+        return Delete()
+
+    return Consumer(
+        queue=commands,
+        dead_letters=Eager("dead-letters", visible=False),
+        handle=handle,
+        sweep=handle,
+        intake=Intake(metrics),
+        runtime=runtime,
+        metrics=metrics,
+        health=Health(runtime),
+        config=CONFIG,
+    )
+
+
 def test_a_drain_leaves_nothing_invisible() -> None:
+    """What is given back comes again through a poll that is still open, in the same turn of the loop as the answer."""
+
     async def story() -> Eager:
-        runtime, metrics = virtual_runtime(), Metrics()
-        commands, letters = Eager("commands"), Eager("dead-letters", visible=False)
-
-        async def handle(_delivery: Delivery) -> Disposition:
-            await runtime.sleep(1e6)
-            return Delete()
-
-        consumer = Consumer(
-            queue=commands,
-            dead_letters=letters,
-            handle=handle,
-            sweep=handle,
-            intake=Intake(metrics),
-            runtime=runtime,
-            metrics=metrics,
-            health=Health(runtime),
-            config=CONFIG,
-        )
+        runtime, commands = virtual_runtime(), Eager("commands")
+        consumer = consumer_of(commands, runtime, Phase.BUFFERED)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(consumer.run())
             await runtime.sleep(1)
@@ -121,3 +131,19 @@ def test_a_drain_leaves_nothing_invisible() -> None:
         commands = runner.run(story())
     assert commands.receives > 1, "the open poll has had it again"
     assert commands.visible, "given back for good"
+
+
+def test_a_second_signal_in_the_turn_in_which_grace_ends_gives_back_what_is_held() -> None:
+    async def story() -> DrainSummary:
+        runtime = virtual_runtime()
+        consumer = consumer_of(Eager("commands"), runtime, Phase.RUNNING)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(consumer.run())
+            await runtime.sleep(6)
+            consumer.drain(10)
+            await runtime.sleep(10 - _SAME_TURN_S)
+            consumer.abort()
+            return await running
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(story()) == DrainSummary(cancelled=1)
