@@ -1,14 +1,13 @@
 """With what a queue of Azure is asked: an identity, or for an emulator the key in a connection string."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from azure.core.credentials import AzureSasCredential
 
 from agentd.bus.address import AzureAddress
-from agentd.core import AzureConfig, PermanentError, Reason
+from agentd.core import AzureConfig, unusable_connection_string
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
 
 async def credential(azure: AzureConfig, address: AzureAddress, stack: AsyncExitStack) -> "Credential":
     """That of the connection string when one is set; else of the identity that the environment gives, closed with the stack."""
-    text = await asyncio.to_thread(_connection_string, azure)
+    text = await asyncio.to_thread(azure.connection_string)
     if text is not None:
         return of_connection_string(text)
     if not address.account_url.startswith("https:"):
-        raise _unusable(
+        raise unusable_connection_string(
             f"{address.account_url} is not encrypted, and an identity is not sent in the open: set one of them"
         )
     from azure.identity.aio import DefaultAzureCredential
@@ -37,21 +36,4 @@ def of_connection_string(text: str) -> "dict[str, str] | AzureSasCredential":
         return {"account_name": parts["AccountName"], "account_key": parts["AccountKey"]}
     if "SharedAccessSignature" in parts:
         return AzureSasCredential(parts["SharedAccessSignature"])
-    raise _unusable("there is neither AccountName and AccountKey nor SharedAccessSignature in it")
-
-
-def _connection_string(azure: AzureConfig) -> str | None:
-    if (file := azure.connection_string_file) is not None:
-        try:
-            return file.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise _unusable(f"the file cannot be read: {error}") from error
-    if (variable := azure.connection_string_variable) is not None:
-        if variable not in os.environ:
-            raise _unusable(f"the environment variable {variable} is not set")
-        return os.environ[variable]
-    return None
-
-
-def _unusable(why: str) -> PermanentError:
-    return PermanentError(Reason.INVALID_REQUEST, f"azure.connection_string_file or _variable: {why}")
+    raise unusable_connection_string("there is neither AccountName and AccountKey nor SharedAccessSignature in it")

@@ -5,7 +5,7 @@ Import from here: the modules below are an order for readers, not an interface.
 
 from agentd.core.artifacts import ArtifactStore
 from agentd.core.audit import AuditKind, AuditLog, AuditStore, NoAudit
-from agentd.core.config import AwsConfig, AzureConfig, Config
+from agentd.core.config import AwsConfig, AzureConfig, Config, unusable_connection_string
 from agentd.core.delivery import Delivery, Phase
 from agentd.core.errors import (
     AgentError,
@@ -100,4 +100,5 @@ __all__ = [
     "handler",
     "side_by_side",
     "system_runtime",
+    "unusable_connection_string",
 ]

@@ -1,8 +1,12 @@
 """The base of every group of settings."""
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from agentd.core.errors import PermanentError
+from agentd.core.reasons import Reason
 
 
 class Config(BaseModel):
@@ -35,3 +39,21 @@ class AzureConfig(Config):
     million calls a month; a busy queue is looked at ten times a second."""
     message_ttl_s: float = Field(default=1_209_600.0, ge=60)
     """Seconds that reports and dead letters are kept on Azure Storage Queues: 14 days, so that there is time to look at them."""
+
+    def connection_string(self) -> str | None:
+        """That of the storage account, read now; None when an identity is to be used. PermanentError when it is not there."""
+        if (file := self.connection_string_file) is not None:
+            try:
+                return file.read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise unusable_connection_string(f"the file cannot be read: {error}") from error
+        if (variable := self.connection_string_variable) is not None:
+            if variable not in os.environ:
+                raise unusable_connection_string(f"the environment variable {variable} is not set")
+            return os.environ[variable]
+        return None
+
+
+def unusable_connection_string(why: str) -> PermanentError:
+    """What is wrong with it, and which settings say where it is."""
+    return PermanentError(Reason.INVALID_REQUEST, f"azure.connection_string_file or _variable: {why}")
