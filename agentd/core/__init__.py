@@ -42,6 +42,7 @@ from agentd.core.outcome import (
     Retry,
 )
 from agentd.core.permits import Permit, Permits
+from agentd.core.plans import Action, FieldChange, Plan, PlannedChange
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.secrets import SecretStore
@@ -49,6 +50,7 @@ from agentd.core.subject import Subject
 from agentd.core.together import side_by_side
 
 __all__ = [
+    "Action",
     "AgentError",
     "AgentVersion",
     "ArtifactStore",
@@ -67,6 +69,7 @@ __all__ = [
     "Disposition",
     "EventAccount",
     "Fence",
+    "FieldChange",
     "Handler",
     "Happening",
     "Hold",
@@ -85,6 +88,8 @@ __all__ = [
     "Permit",
     "Permits",
     "Phase",
+    "Plan",
+    "PlannedChange",
     "PolicyRefused",
     "Preempted",
     "Presence",
