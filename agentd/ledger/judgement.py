@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentd.ledger.protocol import ClaimRequest, Conflict, Deleted, Missing, Superseded
+from agentd.ledger.protocol import ClaimRequest, Conflict, Deleted, Json, Missing, Superseded
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,17 @@ def ended(facets: Mapping[str, Generation], generation: int) -> list[str]:
     this generation has brought its subject back. What newer events have claimed, in whatever order they came, stays.
     """
     return [name for name, claimed in facets.items() if claimed.number <= generation]
+
+
+def desired_after(request: ClaimRequest, claims: Claims, desired: Mapping[str, Json]) -> dict[str, Json]:
+    """What is desired by facet once a claim is granted. A delete leaves it as it is until it succeeds."""
+    after = dict(desired)
+    if request.creates and claims.tombstone is not None:
+        for facet in ended(claims.facets, request.generation):
+            after.pop(facet, None)
+    if not request.deletes:
+        after |= {facet: request.desired.get(facet) for facet in taken_over(request, claims)}
+    return {facet: value for facet, value in sorted(after.items()) if value is not None}
 
 
 def newest(request: ClaimRequest, claims: Claims) -> int:

@@ -223,6 +223,17 @@ ClaimResult = (
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a claim would be given: the newest generation of the subject, and its desired state by facet."""
+
+    generation: int
+    desired: Mapping[str, Json]
+
+
+Prospect = Foreseen | Superseded | Conflict | Deleted | Missing | NameTaken
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """What became of one lease at a renewal. `preempted_by` is the key of a newer delete that waits."""
 
@@ -351,6 +362,10 @@ class Ledger(Protocol):
         have claimed is then desired no more.
         A claim by the same key, epoch and replica while its own lease is valid takes it over under a new token.
         """
+        ...
+
+    async def foresee(self, request: ClaimRequest) -> Prospect:
+        """What generations, tombstone and names would say to the claim now. Nothing is written, and nobody is in the way."""
         ...
 
     async def renew(self, claims: Sequence[Claim], *, now: float, until: float) -> Sequence[Renewal]:

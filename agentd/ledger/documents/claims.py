@@ -9,7 +9,7 @@ from agentd.ledger.documents.records import Known
 from agentd.ledger.documents.shapes import Desired, Lease, NameOwner, OpenEpoch, Ref, SubjectEntry
 from agentd.ledger.documents.store import Conflicted
 from agentd.ledger.documents.transaction import Transaction
-from agentd.ledger.judgement import Claims, Generation, ended, judge, newest, sequence_counter, taken_over
+from agentd.ledger.judgement import Claims, Generation, desired_after, judge, newest, sequence_counter, taken_over
 from agentd.ledger.protocol import (
     Claim,
     Claimed,
@@ -74,7 +74,7 @@ async def decide(
     return (
         judge(request, claims)
         or _held(txn, request, standing, locked)
-        or await _name_taken(txn, request)
+        or await name_taken(txn, request)
         or _exhausted(request, found.open)
         or Ready(found, found.open, entry, desired, claims, standing)
     )
@@ -147,7 +147,8 @@ def _preempt(txn: Transaction, request: ClaimRequest, entry: SubjectEntry) -> No
         txn.put(txn.places.open(key), replace(opened, lease=replace(lease, preempted_by=request.key)))
 
 
-async def _name_taken(txn: Transaction, request: ClaimRequest) -> NameTaken | None:
+async def name_taken(txn: Transaction, request: ClaimRequest) -> NameTaken | None:
+    """The first of its names that belongs to another subject. They must have been read."""
     places, own = txn.places, str(request.subject)
     owners = {named: txn.find(NameOwner, places.name(*named)) for named in sorted(request.names)}
     taken = {named: owner.subject for named, owner in owners.items() if owner is not None and owner.subject != own}
@@ -247,11 +248,7 @@ def _desire(txn: Transaction, request: ClaimRequest, ready: Ready) -> Desired:
     """What is desired of the subject from now on. A delete leaves it as it is until it succeeds."""
     if request.deletes:
         return ready.desired
-    own = {facet: request.desired.get(facet) for facet in taken_over(request, ready.claims)}
-    if request.creates and ready.entry.tombstone is not None:
-        own = dict.fromkeys(ended(ready.entry.facets, request.generation)) | own
-    facets = {facet: value for facet, value in {**ready.desired.facets, **own}.items() if value is not None}
-    after = Desired(dict(sorted(facets.items())))
+    after = Desired(desired_after(request, ready.claims, ready.desired.facets))
     if after != ready.desired:
         txn.put(txn.places.desired(str(request.subject)), after)
     return after

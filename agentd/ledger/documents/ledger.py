@@ -14,6 +14,7 @@ from agentd.ledger.documents import (
     layout,
     leases,
     many_locks,
+    prospects,
     purge,
     queries,
     records,
@@ -30,6 +31,7 @@ from agentd.ledger.protocol import (
     Json,
     LedgerStats,
     OutboxEntry,
+    Prospect,
     Record,
     Renewal,
     StepRecord,
@@ -118,6 +120,10 @@ class DocumentLedger:
             return await self._write("claim", partial(claims.claim, request=request))
         self._refuse_if_read_only("claim")
         return await self._observed("claim", partial(many_locks.claim, self._transactions, self._runtime, request))
+
+    async def foresee(self, request: ClaimRequest) -> Prospect:
+        """See the protocol."""
+        return await self._run("foresee", partial(prospects.foresee, request=request))
 
     async def renew(self, claims: Sequence[Claim], *, now: float, until: float) -> Sequence[Renewal]:
         """See the protocol."""

@@ -113,7 +113,7 @@ def _decide(database: Database, asked: _Asked) -> ClaimResult:
     own = holding(database, str(request.subject))
     facets = facets_of(own)
     known = claims_of(own, facets)
-    refusal = judge(request, known) or leases.obstacle(database, request, own) or _name_taken(database, request)
+    refusal = judge(request, known) or leases.obstacle(database, request, own) or name_taken(database, request)
     if refusal is not None:
         return refusal
     if asked.record.attempts >= request.max_attempts:
@@ -121,7 +121,8 @@ def _decide(database: Database, asked: _Asked) -> ClaimResult:
     return _take(database, asked, own, facets, known)
 
 
-def _name_taken(database: Database, request: ClaimRequest) -> NameTaken | None:
+def name_taken(database: Database, request: ClaimRequest) -> NameTaken | None:
+    """The first of its names that belongs to another subject."""
     for kind, name in sorted(request.names):
         owner = database.one(_NAME_OWNER, (kind, name))
         if owner is not None and owner[0] != str(request.subject):

@@ -16,6 +16,7 @@ from agentd.ledger.protocol import (
     Json,
     LedgerStats,
     OutboxEntry,
+    Prospect,
     Record,
     Renewal,
     StepRecord,
@@ -24,7 +25,7 @@ from agentd.ledger.protocol import (
     Variable,
     Waiting,
 )
-from agentd.ledger.sqlite import claims, events, leases, queries, variables
+from agentd.ledger.sqlite import claims, events, leases, prospects, queries, variables
 from agentd.ledger.sqlite.connection import (
     Database,
     Operation,
@@ -125,6 +126,10 @@ class SqliteLedger:
     async def claim(self, request: ClaimRequest) -> ClaimResult:
         """See the protocol."""
         return await self._write("claim", lambda database: claims.claim(database, request))
+
+    async def foresee(self, request: ClaimRequest) -> Prospect:
+        """See the protocol."""
+        return await self._read("foresee", lambda database: prospects.foresee(database, request))
 
     async def renew(self, claims: Sequence[Claim], *, now: float, until: float) -> Sequence[Renewal]:
         """See the protocol."""

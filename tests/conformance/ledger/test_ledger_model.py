@@ -29,6 +29,7 @@ from agentd.ledger import (
     Deleted,
     Exhausted,
     Finished,
+    Foreseen,
     Held,
     Ledger,
     Missing,
@@ -197,8 +198,12 @@ class Machine(RuleBasedStateMachine):
         request = life.event.request(
             replica=replica, epoch=life.epoch, now=self.now, until=self.now + lease_s, max_attempts=MAX_ATTEMPTS
         )
+        foreseen = self.do(self.ledger.foresee(request))
         result = self.do(self.ledger.claim(request))
         assert type(result) is expected, result
+        if not isinstance(result, (Finished, Held, Exhausted)):
+            shown = Foreseen(result.generation, result.desired) if isinstance(result, Claimed) else result
+            assert foreseen == shown, "a plan is made of what the claim would give"
         if isinstance(result, Claimed):
             assert result.journal == (life.journal if life.token == model.token else {})
             model.token += 1
