@@ -10,7 +10,7 @@ from agentd.bus.deps import Deps
 from agentd.bus.letters import epoch_of
 from agentd.bus.protocol import Received
 from agentd.bus.table import Reservation, Row, Stop
-from agentd.core import Defer, Delivery, Disposition, Phase, Retry
+from agentd.core import Defer, Delete, Delivery, Disposition, Phase, Retry
 from agentd.telemetry import get_logger
 
 log = get_logger("bus")
@@ -137,7 +137,9 @@ class Deliveries:
         row.comes_back = isinstance(disposition, (Retry, Defer))
         self._park_group(row, disposition)
         result = await self._acks.carry_out(row, disposition)
-        tell = log.info if result == "done" else log.warning
+        # Of the ordinary end others have told all that is of interest.
+        ordinary = log.debug if isinstance(disposition, Delete) else log.info
+        tell = ordinary if result == "done" else log.warning
         tell(
             "delivery.done",
             message_id=row.message_id,

@@ -4,33 +4,32 @@ One pipeline for the agent's own lines and for those that libraries write throug
 event, room, bound keys; exceptions as text; everything bounded and redacted last, right before it is rendered.
 """
 
-import json
 import logging
 import threading
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from sys import exc_info as current_exception
 from types import MappingProxyType, TracebackType
 from typing import TextIO, cast
 from weakref import WeakSet
 
 import structlog
+from pydantic_core import to_json
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from agentd.telemetry.config import TelemetryConfig
-from agentd.telemetry.redact import MOST_CHARACTERS, redact_text, redact_value
+from agentd.telemetry.redact import MOST_CHARACTERS, harmless, redact_text, redact_value
 from agentd.telemetry.tracing import trace_id
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _MOST_TRACEBACK = 4 * MOST_CHARACTERS
-_FIRST_KEYS = ("time", "level", "event", "room")
 # Control characters drive terminals; only a line break and a tab are text.
 _CONTROLS = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _LOGGERS: WeakSet[FilteringBoundLogger] = WeakSet()
 # What every line of the current task carries. One variable for all keys: it is set for every event.
 _bound: ContextVar[Mapping[str, object]] = ContextVar("log keys", default=MappingProxyType({}))
@@ -50,9 +49,9 @@ def configure_logs(config: TelemetryConfig, stream: TextIO) -> None:
     """
     console = config.log_format == "console" or (config.log_format == "auto" and stream.isatty())
     lines = _Lines(stream)
-    ending: list[Processor] = _console(colors=stream.isatty()) if console else [_json]
+    ending = _ending(console=console, colors=stream.isatty())
     structlog.configure(
-        processors=[_merge_bound, *_stamps(), _exception, _redact, *ending],
+        processors=[_all_keys, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.log_level]),
         logger_factory=lambda *_names: lines,
         cache_logger_on_first_use=True,
@@ -145,8 +144,8 @@ class _StandardHandler(logging.Handler):
 
 def _route_standard_library(config: TelemetryConfig, lines: _Lines, ending: list[Processor]) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_merge_bound, structlog.stdlib.ExtraAdder(), *_stamps(), _logger_name],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _exception, _redact, *ending],
+        foreign_pre_chain=[_logger_name, structlog.stdlib.ExtraAdder(), _all_keys],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         use_get_message=True,
     )
     root = logging.getLogger()
@@ -157,12 +156,13 @@ def _route_standard_library(config: TelemetryConfig, lines: _Lines, ending: list
     logging.captureWarnings(True)
 
 
-def _stamps() -> list[Processor]:
-    return [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")]
+def _ending(*, console: bool, colors: bool) -> list[Processor]:
+    return [_exception, _redact, _stamp, *(_console(colors=colors) if console else [_json])]
 
 
-def _merge_bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {**_bound.get(), **event}
+def _all_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What happened and where, what is bound, and the line's own keys."""
+    return {"event": str(event.pop("event", "")), "room": event.pop("room"), **_bound.get(), **event}
 
 
 def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -173,8 +173,7 @@ def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def _exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """`exc_info` becomes `exception_type` and `exception`, the traceback as text; local variables are left out."""
-    info = _exc_info(event.pop("exc_info", None))
-    if info is not None:
+    if "exc_info" in event and (info := _exc_info(event.pop("exc_info"))) is not None:
         event["exception_type"] = info[0].__name__
         event["exception"] = "".join(traceback.format_exception(*info)).rstrip()
     return event
@@ -189,14 +188,18 @@ def _exc_info(given: object) -> ExcInfo | None:
     return cast("ExcInfo", current) if current[0] is not None else None
 
 
-def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> MutableMapping[str, object]:
-    """Known keys first; every value plain, bounded and without secrets."""
-    ordered = {key: event.pop(key) for key in _FIRST_KEYS if key in event}
-    ordered["event"] = redact_text(str(ordered.get("event", "")))
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Every value plain, bounded and without secrets."""
+    if harmless(event):
+        return event
+    redacted = {key: redact_value(key, value) for key, value in event.items() if key != "exception"}
     if "exception" in event:
-        ordered["exception"] = _redact_traceback(event.pop("exception"))
-    ordered.update([(key, redact_value(key, value)) for key, value in event.items()])
-    return ordered
+        redacted["exception"] = _redact_traceback(event["exception"])
+    return redacted
+
+
+def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return {"time": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "level": method, **event}
 
 
 def _redact_traceback(value: object) -> str:
@@ -212,7 +215,7 @@ def _redact_traceback(value: object) -> str:
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _ENCODE(event)
+    return to_json(event, ensure_ascii=True).decode()
 
 
 def _console(*, colors: bool) -> list[Processor]:

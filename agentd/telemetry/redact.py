@@ -74,13 +74,27 @@ def redact_text(text: str, *, most: int = MOST_CHARACTERS) -> str:
     """The text without what looks like a secret, and cut to `most` characters with a note of what was left out."""
     if len(text) <= most and _PLAIN.fullmatch(text):
         return text
-    scanned = text[:_MOST_SCANNED]
+    scanned = _readable(text[:_MOST_SCANNED])
     if _SUSPICIOUS.search(scanned):
         for pattern, replacement in _TEXTS:
             scanned = pattern.sub(replacement, scanned)
     if len(scanned) <= most and len(text) <= _MOST_SCANNED:
         return scanned
     return f"{scanned[:most]}... [{len(text)} characters]"
+
+
+def harmless(values: Mapping[str, object]) -> bool:
+    """Whether `redact_value` would leave all of them as they are, by a quick look: true of most lines of a log."""
+    texts = []
+    for key, value in values.items():
+        if isinstance(value, str):
+            texts.append(value)
+        elif not (value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))):
+            return False
+        if names_secret(key):
+            return False
+    text = "".join(texts)
+    return len(text) <= MOST_CHARACTERS and _PLAIN.fullmatch(text) is not None
 
 
 def redact_value(key: str, value: object, *, depth: int = 0) -> object:
@@ -100,9 +114,14 @@ def _redact_other(key: str, value: object, depth: int) -> object:
     if depth < _MOST_DEPTH:
         if isinstance(value, Mapping):
             shown = list(value.items())[:_MOST_ITEMS]
-            return {str(name): redact_value(str(name), item, depth=depth + 1) for name, item in shown}
+            return {_readable(str(name)): redact_value(str(name), item, depth=depth + 1) for name, item in shown}
         if isinstance(value, AbstractSet):
             value = sorted(value, key=str)
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
             return [redact_value(key, item, depth=depth + 1) for item in value[:_MOST_ITEMS]]
     return redact_text(str(value))
+
+
+def _readable(text: str) -> str:
+    """The text as what any encoder takes: half of a surrogate pair is no character."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentd.telemetry import redact
-from agentd.telemetry.redact import MOST_CHARACTERS, REDACTED, names_secret, redact_text, redact_value
+from agentd.telemetry.redact import MOST_CHARACTERS, REDACTED, harmless, names_secret, redact_text, redact_value
 
 _JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlLWJ5dGVz"
 # The example credentials of AWS's own documentation.
@@ -151,3 +151,19 @@ def test_hostile_texts_cost_little(text: str) -> None:
 def test_plain_text_is_what_no_pattern_finds_anything_in(text: str) -> None:
     assert all(pattern.search(text) is None for pattern, _ in redact._TEXTS)
     assert redact_text(text) == text
+
+
+_ODD = st.sampled_from(("password", "token=x", "://u:p@h", _JWT, _AWS_SECRET, "\ud800", "é", "a b", "x" * 5000))
+_VALUES = st.one_of(st.text("az09._/-"), _ODD, st.integers(), st.floats(), st.booleans(), st.none(), st.lists(_ODD))
+
+
+@given(st.dictionaries(st.one_of(st.sampled_from(("token", "subject")), st.text("abc_", min_size=1)), _VALUES))
+def test_what_is_harmless_is_shown_as_it_is(values: dict[str, object]) -> None:
+    if harmless(values):
+        assert {key: redact_value(key, value) for key, value in values.items()} == values
+
+
+def test_what_most_lines_say_is_harmless() -> None:
+    uuid = "6f0c1d2e-0000-4000-8000-000000000001"
+    assert harmless({"event_id": uuid, "subject": f"project/{uuid}", "attempts": 1, "step": None, "seconds": 0.25})
+    assert not harmless({"detail": "password=hunter2"})
