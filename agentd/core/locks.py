@@ -1,7 +1,7 @@
 """Locks over subjects that an event declares beside its own."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from agentd.core.subject import Subject
 
@@ -13,8 +13,7 @@ class LockMode(StrEnum):
     WRITE = "write"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Lock:
+class Lock(NamedTuple):
     """One subject, and whether it may change meanwhile."""
 
     subject: Subject

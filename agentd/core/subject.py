@@ -1,14 +1,12 @@
 """What an event is about: the unit of ordering."""
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_WHOLE = re.compile(r"([^/]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
+class Subject(NamedTuple):
     """`<kind>/<uuid>`, for example `project/6f0c...`."""
 
     kind: str
@@ -17,12 +15,12 @@ class Subject:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `<kind>/<uuid>`; ValueError says what is wrong with it."""
-        kind, slash, uuid = text.partition("/")
+        if whole := _WHOLE.fullmatch(text):
+            return cls(*whole.groups())
+        kind, slash, _ = text.partition("/")
         if not (kind and slash):
             raise ValueError("expected <kind>/<uuid>")
-        if not _UUID.fullmatch(uuid):
-            raise ValueError("expected a uuid in lower case with dashes after the slash")
-        return cls(kind, uuid)
+        raise ValueError("expected a uuid in lower case with dashes after the slash")
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.uuid}"

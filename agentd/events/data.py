@@ -1,5 +1,6 @@
 """The base of every event's data, and the names that they share. Names and limits are those of the product."""
 
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -36,6 +37,7 @@ class EventData(BaseModel):
     """A dry run: nothing is written, the report says what would be."""
 
     @classmethod
+    @cache
     def kind(cls) -> str:
         """The kind of subject, the second word of the type."""
         return cls.type.split(".")[1]

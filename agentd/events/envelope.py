@@ -84,8 +84,7 @@ class Envelope(BaseModel):
 
     @model_validator(mode="after")
     def _claim_check_is_whole(self) -> Self:
-        given = [value is not None for value in (self.dataref, self.datadigest, self.datasize)]
-        if any(given) and not all(given):
+        if not (self.dataref is None) == (self.datadigest is None) == (self.datasize is None):
             raise ValueError("dataref, datadigest and datasize go together")
         return self
 
