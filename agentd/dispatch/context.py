@@ -33,17 +33,7 @@ class RunContext:
         self._event = event
         self._claimed = claimed
         self._lease = lease
-        self._fence = LedgerFence(
-            lease,
-            deps.ledger,
-            deps.runtime,
-            deps.audit,
-            event_id=event.envelope.id,
-            generation=claimed.generation,
-            owner_id=deps.owner_id,
-            margin_s=deps.config.fence_margin_s,
-            spend=deps.spend,
-        )
+        self._fence: LedgerFence | None = None
         self._newer_delete = newer_delete
         self._journal = dict(claimed.journal)
         self._told = 0
@@ -57,7 +47,7 @@ class RunContext:
     @property
     def generation(self) -> int:
         """The newest generation claimed of the subject."""
-        return self._fence.generation
+        return self._claimed.generation
 
     def desired(self, facet: str) -> Json:
         """What is desired of a facet of the subject."""
@@ -66,6 +56,18 @@ class RunContext:
     @property
     def fence(self) -> LedgerFence:
         """The right to write."""
+        if self._fence is None:
+            self._fence = LedgerFence(
+                self._lease,
+                self._deps.ledger,
+                self._deps.runtime,
+                self._deps.audit,
+                event_id=self._event.envelope.id,
+                generation=self._claimed.generation,
+                owner_id=self._deps.owner_id,
+                margin_s=self._deps.config.fence_margin_s,
+                spend=self._deps.spend,
+            )
         return self._fence
 
     def now(self) -> float:

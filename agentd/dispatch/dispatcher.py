@@ -5,8 +5,8 @@ crash; the next delivery of the message starts over and finds in the ledger how 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from agentd.core import (
     AgentError,
@@ -83,7 +83,7 @@ class Dispatcher:
             event, key_id = await self._believe(delivery)
         except Malformed as error:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
-        with self._about(event):
+        with self._bound(event), self._span(event):
             with self._ticket(event) as ticket:
                 verdict = await self._go_on(delivery, event, ticket, key_id)
             return await self._endings.tell(delivery, verdict)
@@ -103,24 +103,23 @@ class Dispatcher:
                 raise
             return event, None
 
-    @contextmanager
-    def _about(self, event: Event) -> Iterator[None]:
-        """Logs and spans within are about the event."""
+    def _bound(self, event: Event) -> AbstractContextManager[None]:
+        """Lines of the log within are about the event."""
         envelope = event.envelope
-        with (
-            bind_event(
-                event_id=envelope.id, type=envelope.type, subject=envelope.subject, traceparent=envelope.traceparent
-            ),
-            self._deps.tracing.span(
-                "event",
-                traceparent=envelope.traceparent,
-                event_id=envelope.id,
-                type=envelope.type,
-                subject=envelope.subject,
-                generation=envelope.generation,
-            ),
-        ):
-            yield
+        return bind_event(
+            event_id=envelope.id, type=envelope.type, subject=envelope.subject, traceparent=envelope.traceparent
+        )
+
+    def _span(self, event: Event) -> AbstractContextManager[None]:
+        envelope = event.envelope
+        return self._deps.tracing.span(
+            "event",
+            traceparent=envelope.traceparent,
+            event_id=envelope.id,
+            type=envelope.type,
+            subject=envelope.subject,
+            generation=envelope.generation,
+        )
 
     async def _go_on(self, delivery: Delivery, event: Event, ticket: Ticket | None, key_id: str | None) -> Verdict:
         """Bring the event to its end, or say when to go on.
@@ -236,16 +235,18 @@ class Dispatcher:
 
     async def _run_in_turn(self, work: Work) -> Verdict | Hold:
         """Run the event when lane and place are free; else what it has waited for too long."""
-        clock, config = self._deps.runtime.monotonic, self._deps.config
-        give_way_at = clock() + config.lane_wait_s
+        wait_s = self._deps.config.lane_wait_s
         if not work.ticket.ready.is_set():
+            clock = self._deps.runtime.monotonic
+            give_way_at = clock() + wait_s
             with self._deps.metrics.events_waiting.labels("lane").track_inprogress():
                 try:
                     async with asyncio.timeout_at(give_way_at):
                         await work.ticket.ready.wait()
                 except TimeoutError:
                     return Hold.LANE
-        async with self._places.place(work.event.flow, wait_s=max(0.0, give_way_at - clock())) as placed:
+            wait_s = max(0.0, give_way_at - clock())
+        async with self._places.place(work.ticket.flow, wait_s=wait_s) as placed:
             if placed:
                 return await self._runner.run(work)
         return Hold.SHARE if self._places.at_cap(work.event.flow) else Hold.SLOT
@@ -292,7 +293,7 @@ class Dispatcher:
             event, _ = await self._believe(delivery)
         except Malformed as error:
             return await self._endings.tell(delivery, await self._endings.reject_message(delivery, error))
-        with self._about(event):
+        with self._bound(event), self._span(event):
             refusal = self._refusal(event, now=self._deps.runtime.now())
             record = await self._known(delivery, event, refusal)
             verdict = record if isinstance(record, Ended) else await self._give_up(delivery, event, record)

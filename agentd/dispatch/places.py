@@ -19,20 +19,11 @@ _QUANTUM_S = 0.05
 
 
 @dataclass(slots=True, eq=False)
-class _Claimant:
-    """A task that waits for a place, and has one once it is called."""
-
-    task: asyncio.Task[object]
-    called: asyncio.Future[None]
-    since: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
 class _Flow:
     """Who waits and who has a place. `credit_s` below nought: it has had more than its share."""
 
-    waiting: deque[_Claimant] = field(default_factory=deque)
-    holders: set[_Claimant] = field(default_factory=set)
+    waiting: "deque[Place]" = field(default_factory=deque)
+    holders: "set[Place]" = field(default_factory=set)
     credit_s: float = 0.0
 
 
@@ -58,41 +49,48 @@ class Places:
         known = self._flows.get(flow)
         return known is not None and len(known.holders) >= self._cap
 
-    def place(self, flow: str, *, wait_s: float) -> "_Place":
+    def place(self, flow: str, *, wait_s: float) -> "Place":
         """A context: a place for the flow until the block ends, or False when none came within `wait_s`."""
-        return _Place(self, flow, wait_s)
+        return Place(self, flow, wait_s)
 
-    def queue_up(self, name: str) -> _Claimant:
-        """Wait for a place, or have it at once."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a place is held by a task")
-        claimant = _Claimant(task, asyncio.get_running_loop().create_future())
-        flow = self._flows.get(name)
+    def take(self, place: "Place") -> bool:
+        """Have the place at once, unless there is none or somebody waits for it."""
+        flow = self._flows.get(place.flow)
+        if self._ring or self._used >= self._most or (flow is not None and len(flow.holders) >= self._cap):
+            return False
         if flow is None:
-            flow = self._flows[name] = _Flow()
-        flow.waiting.append(claimant)
-        self._line_up(name, flow)
-        self._serve()
-        return claimant
+            flow = self._flows[place.flow] = _Flow()
+        # Nobody has waited for what it has had beyond its share.
+        flow.credit_s = 0.0
+        self._seat(flow, place)
+        return True
 
-    def leave(self, name: str, claimant: _Claimant) -> None:
+    def queue_up(self, place: "Place") -> None:
+        """Wait for the place: it is called once it is there."""
+        flow = self._flows.get(place.flow)
+        if flow is None:
+            flow = self._flows[place.flow] = _Flow()
+        flow.waiting.append(place)
+        self._line_up(place.flow, flow)
+        self._serve()
+
+    def leave(self, place: "Place") -> None:
         """Wait no more, or give the place back; its time is charged to the flow."""
-        flow = self._flows[name]
-        if claimant in flow.holders:
-            flow.holders.remove(claimant)
-            flow.credit_s -= self._runtime.monotonic() - claimant.since
+        flow = self._flows[place.flow]
+        if place in flow.holders:
+            flow.holders.remove(place)
+            flow.credit_s -= self._runtime.monotonic() - place.since
             self._used -= 1
         else:
-            flow.waiting.remove(claimant)
-        self._line_up(name, flow)
+            flow.waiting.remove(place)
+        self._line_up(place.flow, flow)
         if not flow.waiting and not flow.holders:
-            del self._flows[name]
+            del self._flows[place.flow]
         self._serve()
 
     def check(self) -> str | None:
         """What is wrong with the books, or None: every place in use belongs to a task that is still at work."""
-        holders = [(name, claimant.task) for name, flow in self._flows.items() for claimant in flow.holders]
+        holders = [(name, place.task) for name, flow in self._flows.items() for place in flow.holders]
         if self._used != len(holders) or self._used > self._most:
             return f"{self._used} of {self._most} places in use, but {len(holders)} events hold one"
         for name, task in holders:
@@ -112,14 +110,16 @@ class Places:
     def _serve(self) -> None:
         while self._ring and self._used < self._most:
             name, flow = self._turn()
-            claimant = flow.waiting.popleft()
-            flow.holders.add(claimant)
-            claimant.since = self._runtime.monotonic()
-            self._used += 1
+            place = flow.waiting.popleft()
+            self._seat(flow, place)
             self._ring.move_to_end(name)
             self._line_up(name, flow)
-            if not claimant.called.done():
-                claimant.called.set_result(None)
+            place.call()
+
+    def _seat(self, flow: _Flow, place: "Place") -> None:
+        flow.holders.add(place)
+        place.since = self._runtime.monotonic()
+        self._used += 1
 
     def _turn(self) -> tuple[str, _Flow]:
         """The first that has credit; who has none is given a quantum and waits for the next round."""
@@ -136,41 +136,46 @@ class Places:
         return max(self._ring.items(), key=lambda waiting: waiting[1].credit_s)
 
 
-async def _called(claimant: _Claimant, wait_s: float) -> bool:
-    if claimant.called.done():
-        return True
-    try:
-        async with asyncio.timeout(wait_s):
-            await claimant.called
-    except TimeoutError:
-        return False
-    return True
+class Place:
+    """One wait of the current task for a place, and the place, since when it has it."""
 
-
-class _Place:
-    """One wait for a place, and the place."""
-
-    __slots__ = ("_claimant", "_flow", "_places", "_wait_s")
+    __slots__ = ("_called", "_placed", "_places", "_wait_s", "flow", "since", "task")
 
     def __init__(self, places: Places, flow: str, wait_s: float) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a place is held by a task")
         self._places = places
-        self._flow = flow
         self._wait_s = wait_s
-        self._claimant: _Claimant | None = None
+        self._called: asyncio.Future[None] | None = None
+        self._placed = False
+        self.flow = flow
+        self.task = task
+        self.since = 0.0
+
+    def call(self) -> None:
+        """It is there: wait no longer."""
+        if self._called is not None and not self._called.done():
+            self._called.set_result(None)
 
     async def __aenter__(self) -> bool:
-        claimant = self._places.queue_up(self._flow)
-        try:
-            called = await _called(claimant, self._wait_s)
-        except BaseException:
-            self._places.leave(self._flow, claimant)
-            raise
-        if called:
-            self._claimant = claimant
-        else:
-            self._places.leave(self._flow, claimant)
-        return called
+        self._placed = self._places.take(self) or await self._wait()
+        return self._placed
 
     async def __aexit__(self, *_error: object) -> None:
-        if self._claimant is not None:
-            self._places.leave(self._flow, self._claimant)
+        if self._placed:
+            self._places.leave(self)
+
+    async def _wait(self) -> bool:
+        self._called = asyncio.get_running_loop().create_future()
+        self._places.queue_up(self)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._called
+        except TimeoutError:
+            self._places.leave(self)
+            return False
+        except BaseException:
+            self._places.leave(self)
+            raise
+        return True

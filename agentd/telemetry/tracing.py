@@ -43,7 +43,7 @@ class SpanAttributes(TypedDict, total=False):
 
 def trace_id(traceparent: str | None) -> str | None:
     """The trace's id, or None unless the traceparent is valid."""
-    match = _TRACEPARENT.match(traceparent or "")
+    match = _TRACEPARENT.match(traceparent) if traceparent else None
     return match[1] if match else None
 
 

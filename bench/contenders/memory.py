@@ -1,6 +1,7 @@
 """A ledger and an outlet that keep nothing: what the agent costs without them. Good for events that go well, and no others."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 
 from agentd.events import Event
 from agentd.ledger import Admission, Claim, Claimed, ClaimRequest, ClaimResult, Ending, Record, RecordState, Renewal
@@ -13,8 +14,13 @@ class ForgetfulLedger:
         self._open: dict[str, tuple[Admission, float]] = {}
         self._tokens = 0
 
-    async def claim(self, request: ClaimRequest) -> ClaimResult:
+    def claim(self, request: ClaimRequest) -> Awaitable[ClaimResult]:
         """Granted."""
+        granted: asyncio.Future[ClaimResult] = asyncio.get_running_loop().create_future()
+        granted.set_result(self._claim(request))
+        return granted
+
+    def _claim(self, request: ClaimRequest) -> Claimed:
         admission = request.admission
         if admission is None:
             raise ValueError(f"{request.key} was not admitted by its claim")
