@@ -199,7 +199,7 @@ VERSION_2 = (
         token INTEGER NOT NULL,   -- the subject's at the last claim; 0 before the first
         history TEXT NOT NULL,    -- of all epochs: [position, at, epoch, what, detail]
         CHECK ((finished_at IS NULL) = (outcome IS NULL))
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     """
     INSERT INTO events
