@@ -1,7 +1,8 @@
 """Many callers, one writer, few transactions.
 
-Operations that come while a transaction is under way are collected, and the next transaction takes them together: one
-wait for the disk serves them all. A caller gets its result after the commit, never before.
+Operations that come in one turn of the event loop, or while a transaction is under way, are collected, and the next
+transaction takes them together: one wait for the disk, and one way to the writer's thread and back, serve them all. A caller
+gets its result after the commit, never before.
 """
 
 import asyncio
@@ -24,45 +25,61 @@ class Writes:
     transactions: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Call:
     operation: Operation[object]
     answer: asyncio.Future[object]
+    due_at: float
 
 
 class GroupCommit:
     """Runs operations on the writing connection, in the order in which they came.
 
-    A caller that is cancelled before its operation's transaction has begun takes the operation back; after that the
-    operation takes effect as a whole and its result is dropped.
+    A caller that is cancelled, or has waited for `timeout_s`, before its operation's transaction has begun takes the
+    operation back; after that the operation takes effect as a whole and its result is dropped.
     """
 
-    def __init__(self, database: Database, executor: Executor, *, group_limit: int, queue_limit: int) -> None:
+    def __init__(
+        self, database: Database, executor: Executor, *, group_limit: int, queue_limit: int, timeout_s: float
+    ) -> None:
         self._database = database
         self._executor = executor
         self._group_limit = group_limit
+        self._timeout_s = timeout_s
         self._room = asyncio.Semaphore(queue_limit)
         self._waiting: deque[_Call] = deque()
+        self._under_way: Sequence[_Call] = ()
         self._busy = False
+        self._alarm: asyncio.TimerHandle | None = None
         self.writes = Writes()
 
     async def run(self, operation: Operation[T]) -> T:
-        """The operation's result, once it is durable. Waits for room when too many others wait."""
-        async with self._room:
-            call = _Call(operation, asyncio.get_running_loop().create_future())
+        """The operation's result, once it is durable. Waits for room when too many others wait. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        due_at = loop.time() + self._timeout_s
+        async with self._room:  # in order: there is room once those that came before have had their time
+            call = _Call(operation, loop.create_future(), due_at)
             self._waiting.append(call)
             if not self._busy:
-                self._begin()
+                self._busy = True
+                loop.call_soon(self._begin)
+            if self._alarm is None:
+                self._alarm = loop.call_at(due_at, self._ring)
             return cast("T", await call.answer)
 
+    def stop_alarm(self) -> None:
+        """Nobody waits any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
     def _begin(self) -> None:
-        calls = self._next_group()
+        calls = self._under_way = self._next_group()
         self._busy = bool(calls)
         if not calls:
             return
         operations = [call.operation for call in calls]
         group = asyncio.get_running_loop().run_in_executor(self._executor, commit_together, self._database, operations)
-        group.add_done_callback(lambda ended: self._end(calls, ended))
+        group.add_done_callback(self._end)
 
     def _next_group(self) -> Sequence[_Call]:
         calls: list[_Call] = []
@@ -72,7 +89,8 @@ class GroupCommit:
                 calls.append(call)
         return calls
 
-    def _end(self, calls: Sequence[_Call], ended: asyncio.Future[list[object]]) -> None:
+    def _end(self, ended: asyncio.Future[list[object]]) -> None:
+        calls = self._under_way
         self.writes = Writes(self.writes.operations + len(calls), self.writes.transactions + 1)
         for call, result in zip(calls, _results(ended, len(calls)), strict=True):
             if call.answer.done():
@@ -81,7 +99,19 @@ class GroupCommit:
                 call.answer.set_exception(result)
             else:
                 call.answer.set_result(result)
-        self._begin()
+        # Behind the callers: what they ask for next goes along.
+        ended.get_loop().call_soon(self._begin)
+
+    def _ring(self) -> None:
+        """Tell those that have waited for too long, and look again when the next one's time has come."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        unanswered = [call for call in (*self._under_way, *self._waiting) if not call.answer.done()]
+        for call in unanswered:
+            if call.due_at <= now:
+                call.answer.set_exception(TimeoutError())
+        left = [call.due_at for call in unanswered if call.due_at > now]
+        self._alarm = loop.call_at(min(left), self._ring) if left else None
 
 
 def _results(ended: asyncio.Future[list[object]], count: int) -> Sequence[object]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Self, TypeVar
 
 from agentd.core import LeaseLost, PermanentError, Reason, Subject, TransientError
@@ -76,7 +75,11 @@ class SqliteLedger:
         self._group: GroupCommit | None = None
         if writer is not None:
             self._group = GroupCommit(
-                writer, write_thread, group_limit=config.group_limit, queue_limit=config.queue_limit
+                writer,
+                write_thread,
+                group_limit=config.group_limit,
+                queue_limit=config.queue_limit,
+                timeout_s=config.operation_timeout_s,
             )
 
     @classmethod
@@ -237,31 +240,31 @@ class SqliteLedger:
         # Each thread does one thing at a time: the transaction of a caller that has gone ends before its connection.
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._read_thread, self._reader.close)
-        if self._writer is not None:
+        if self._group is not None and self._writer is not None:
+            self._group.stop_alarm()
             await loop.run_in_executor(self._write_thread, self._writer.close)
 
     async def _read(self, name: str, operation: Operation[T]) -> T:
-        return await self._observed(name, partial(self._snapshot, operation))
+        return await self._observed(name, self._snapshot, operation)
 
     async def _write(self, name: str, operation: Operation[T]) -> T:
         if self._group is None:
             raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {name} on a ledger that was opened to be read")
-        return await self._observed(name, partial(self._group.run, operation))
+        return await self._observed(name, self._group.run, operation)
 
     async def _snapshot(self, operation: Operation[T]) -> T:
-        async with self._reading:
+        async with asyncio.timeout(self._config.operation_timeout_s), self._reading:
             return await asyncio.get_running_loop().run_in_executor(
                 self._read_thread, snapshot, self._reader, operation
             )
 
-    async def _observed(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _observed(self, name: str, run: Callable[[Operation[T]], Awaitable[T]], operation: Operation[T]) -> T:
         clock = asyncio.get_running_loop().time
         begun = clock()
         try:
+            self._enter()
             try:
-                self._enter()
-                async with asyncio.timeout(self._config.operation_timeout_s):
-                    answer = await work()
+                answer = await run(operation)
             finally:
                 self._leave()
         except LeaseLost:
@@ -278,10 +281,10 @@ class SqliteLedger:
         return answer
 
     def _enter(self) -> None:
-        self._under_way += 1
-        self._quiet.clear()
         if self._closed:
             raise TransientError(Reason.UNAVAILABLE, "ledger: closed")
+        self._under_way += 1
+        self._quiet.clear()
 
     def _leave(self) -> None:
         self._under_way -= 1
