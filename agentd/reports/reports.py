@@ -1,7 +1,8 @@
 """The outbox: what must be told goes out at least once, in batches, whatever the reports queue does meanwhile.
 
 A replica sends what it finished itself at once, and now and then looks into the ledger for what a stopped one left
-behind. Progress and heartbeats go out when they can; a lost one is made up for by the next.
+behind. What the queue has taken leaves the ledger a moment later, many reports at a time: a crash in between sends them
+again, under their ids. Progress and heartbeats go out when they can; a lost one is made up for by the next.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ log = get_logger("reports")
 _IDLE_S = 30.0  # between two signs of life of a loop that has nothing to do
 _SEND_S = 15.0  # above the time-outs of the calls that one batch takes
 _LEDGER_S = 30.0  # as long as the ledger takes to say that it does not answer
+_COMPANY_S = 0.01  # for which a batch that is not full waits, while one goes out after the other
+_SETTLE_S = 0.1  # between what the ledger is told of sent reports; far below the age at which one counts as left behind
 
 
 @dataclass(slots=True)
@@ -62,17 +65,21 @@ class Reports:
         self._metrics = metrics
         self._config = config
         self._pending: dict[str, _Pending] = {}
+        self._taken: set[str] = set()
+        self._settle = asyncio.Event()
         self._progress: dict[str, Progress] = {}
         self._wake = asyncio.Event()
+        self._crowd = asyncio.Event()
         self._full = False
         self._backoff = RetryPolicy(base_s=config.retry_base_s, cap_s=config.retry_cap_s)
         self._outbox_pulse = health.pulse("outbox")
+        self._settle_pulse = health.pulse("outbox-settle")
         self._sweep_pulse = health.pulse("outbox-sweep")
         self._progress_pulse = health.pulse("progress")
         self._heartbeat_pulse = health.pulse("heartbeat")
 
     async def deliver(self, record: Record) -> None:
-        """Returns once the reports queue has taken the record's report and the ledger knows it."""
+        """Returns once the reports queue has taken the record's report."""
         await asyncio.shield(self._enqueue(record).sent)
 
     def progress(
@@ -85,14 +92,16 @@ class Reports:
         """Send for ever."""
         async with asyncio.TaskGroup() as group:
             self._runtime.spawn(group, self._send_reports(), "outbox")
+            self._runtime.spawn(group, self._settle_reports(), "outbox-settle")
             self._runtime.spawn(group, self._sweep_outbox(), "outbox-sweep")
             self._runtime.spawn(group, self._send_progress(), "progress")
             self._runtime.spawn(group, self._send_heartbeats(), "heartbeat")
 
     async def flush(self) -> None:
-        """Returns when nothing is waiting to be sent in this process."""
+        """Returns when nothing is waiting to be sent in this process, and the ledger has been told of what was."""
         while self._pending:
             await asyncio.wait([pending.sent for pending in self._pending.values()])
+        await self._tell_ledger()
 
     # -- outcomes ------------------------------------------------------------------------------------------------------
 
@@ -104,6 +113,8 @@ class Reports:
             pending = _Pending(message, asyncio.get_running_loop().create_future())
             self._pending[identifier] = pending
             self._wake.set()
+            if len(self._pending) >= self._config.batch:
+                self._crowd.set()
         return pending
 
     async def _send_reports(self) -> None:
@@ -114,6 +125,7 @@ class Reports:
                 await self._wait_for_work()
             elif await self._send_batch(batch):
                 failures = 0
+                await self._wait_for_company()
             else:
                 failures += 1
                 pause = self._runtime.full_jitter(self._backoff.ceiling_s(failures))
@@ -136,29 +148,44 @@ class Reports:
             if not self._pending:
                 self._outbox_pulse.succeeded()
 
-    async def _send_batch(self, batch: Sequence[_Pending]) -> bool:
-        """Whether the queue and the ledger have answered. What was refused is tried again, less and less often."""
+    async def _wait_for_company(self) -> None:
+        """After a batch: a call for ten reports costs as much as one for a single report."""
+        self._crowd.clear()
+        if len(self._pending) >= self._config.batch:
+            return
         try:
-            self._outbox_pulse.beat(f"sending a batch of {len(batch)}", within_s=_SEND_S)
+            async with asyncio.timeout(_COMPANY_S):
+                await self._crowd.wait()
+        except TimeoutError:
+            return
+
+    async def _send_batch(self, batch: Sequence[_Pending]) -> bool:
+        """Whether the queue has answered. What was refused is tried again, less and less often."""
+        self._outbox_pulse.beat(f"sending a batch of {len(batch)}", within_s=_SEND_S)
+        try:
             answers = await self._send([pending.message for pending in batch])
-            taken = [pending for pending, problem in zip(batch, answers, strict=True) if problem is None]
-            if taken:
-                self._outbox_pulse.beat("telling the ledger what was sent", within_s=_LEDGER_S)
-                await self._ledger.sent([pending.message.id for pending in taken])
         except AgentError as error:
             log.warning("reports.not_sent", reports=len(batch), error=error.message)
             return False
-        self._metrics.reports_sent.labels("outcome").inc(len(taken))
-        for pending in taken:
-            del self._pending[pending.message.id]
-            if not pending.sent.done():
-                pending.sent.set_result(None)
+        refused = 0
         for pending, problem in zip(batch, answers, strict=True):
-            if problem is not None:
+            if problem is None:
+                self._went_out(pending)
+            else:
                 self._put_aside(pending, problem)
-        if len(taken) == len(batch):
+                refused += 1
+        self._metrics.reports_sent.labels("outcome").inc(len(batch) - refused)
+        if not refused:
             self._outbox_pulse.succeeded()
         return True
+
+    def _went_out(self, pending: _Pending) -> None:
+        identifier = pending.message.id
+        del self._pending[identifier]
+        self._taken.add(identifier)
+        self._settle.set()
+        if not pending.sent.done():
+            pending.sent.set_result(None)
 
     async def _send(self, messages: Sequence[Message]) -> Sequence[str | None]:
         try:
@@ -173,6 +200,36 @@ class Reports:
         pending.due_at = self._runtime.monotonic() + delay_s
         log.error("report.refused", report_id=pending.message.id, error=problem, delay_s=round(delay_s, 3))
 
+    async def _settle_reports(self) -> None:
+        while True:
+            await self._wait_for_taken()
+            self._settle_pulse.beat("telling the ledger what was sent", within_s=_SETTLE_S + _LEDGER_S)
+            await self._runtime.sleep(_SETTLE_S)
+            if await self._tell_ledger():
+                self._settle_pulse.succeeded()
+
+    async def _wait_for_taken(self) -> None:
+        self._settle.clear()
+        while not self._taken:
+            self._settle_pulse.beat("waiting for reports", within_s=_IDLE_S)
+            try:
+                async with asyncio.timeout(_IDLE_S):
+                    await self._settle.wait()
+            except TimeoutError:
+                self._settle_pulse.succeeded()
+
+    async def _tell_ledger(self) -> bool:
+        """Take out of the ledger's outbox what the queue has taken; whether that worked."""
+        taken = sorted(self._taken)
+        try:
+            if taken:
+                await self._ledger.sent(taken)
+        except AgentError as error:
+            log.warning("reports.not_settled", reports=len(taken), error=error.message)
+            return False
+        self._taken.difference_update(taken)
+        return True
+
     async def _sweep_outbox(self) -> None:
         while True:
             self._sweep_pulse.beat("looking into the outbox", within_s=2 * _LEDGER_S)
@@ -185,7 +242,7 @@ class Reports:
             await self._runtime.sleep(self._config.sweep_interval_s)
 
     async def _look_into_outbox(self) -> None:
-        waiting = (await self._ledger.stats()).outbox
+        waiting = max(0, (await self._ledger.stats()).outbox - len(self._taken))
         self._metrics.outbox_size.set(waiting)
         limit = self._config.outbox_limit
         if not self._full and waiting >= limit:
@@ -199,7 +256,8 @@ class Reports:
         now = self._runtime.now()
         for entry in await self._ledger.outbox(limit):
             finished_at = entry.record.finished_at
-            if finished_at is not None and finished_at < now - self._config.left_behind_s:
+            left_behind = finished_at is not None and finished_at < now - self._config.left_behind_s
+            if left_behind and entry.report_id not in self._taken:
                 self._enqueue(entry.record)
 
     # -- progress and heartbeats -----------------------------------------------------------------------------------------

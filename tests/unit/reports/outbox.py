@@ -66,6 +66,7 @@ class Room:
     stack: AsyncExitStack
     full: list[bool] = field(default_factory=list)
     sick: bool = False
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
 
     def reports(self, **config: float) -> Reports:
         """The room, at work. Without a word about it nothing but outcomes goes out for hours."""
@@ -81,8 +82,14 @@ class Room:
             health=self.health,
             config=ReportsConfig.model_validate({**quiet, **config}),
         )
-        self.begin(reports.run())
+        self._running.append(self.begin(reports.run()))
         return reports
+
+    def crash(self) -> None:
+        """The rooms at work stop where they are; those that begin later are of another process."""
+        for running in self._running:
+            running.cancel()
+        self.health = Health(self.runtime)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Some work in the background, until the test ends at most."""
