@@ -147,9 +147,12 @@ class FileAuditLog:
     # -- groups --------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._busy or not self._lines:
-            return
-        self._busy = True
+        """Write what waits, once everybody has appended who does so in this turn of the loop."""
+        if not self._busy and self._lines:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
         segment = self._lines[0].segment
         group = list(takewhile(lambda line: line.segment == segment, islice(self._lines, _GROUP)))
         write = partial(self._files.append, segment, b"".join(line.data for line in group))
