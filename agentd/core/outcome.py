@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from agentd.core.reasons import Reason
+
+Json = Any  # a JSON value in the shape of whatever was asked for
 
 
 class OutcomeKind(StrEnum):
@@ -20,6 +23,7 @@ class Outcome:
     """How an event ended.
 
     `changed`: whether any attempt had to do something. `step`: the failing one. `message`: for people, names the object.
+    `result`: what was asked for, as JSON: the plan of an event that asked for one.
     """
 
     kind: OutcomeKind
@@ -27,6 +31,7 @@ class Outcome:
     reason: Reason | None = None
     message: str = ""
     step: str | None = None
+    result: Json = None
 
     @property
     def dead_letters(self) -> bool:

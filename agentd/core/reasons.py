@@ -106,6 +106,10 @@ class Reason(StrEnum):
         "unavailable",
         "The provider does not answer, or answers with a fault of its own. The agent tries again by itself.",
     )
+    PLAN_OUTDATED = (
+        "plan_outdated",
+        "What the event would change is not what its plan said any more. Make a new plan, look at it, and send a new event with its hash.",
+    )
     TIMED_OUT = "timed_out", "The event's deadline passed in the middle of the work. The agent tries again by itself."
     # waiting without blame
     WAITING = "waiting", "The event waits for something else to come first. The message names it."

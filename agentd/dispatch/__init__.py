@@ -1,9 +1,11 @@
 """From a decoded message to its outcome. Decides; the bus carries out."""
 
 from agentd.dispatch.config import DispatchConfig
-from agentd.dispatch.deps import Deps, Outlet, Ports
+from agentd.dispatch.deps import Deps, Outlet
 from agentd.dispatch.dispatcher import Dispatcher
 from agentd.dispatch.explain import Answer, Explanation, explain
+from agentd.dispatch.planning import Tools
+from agentd.dispatch.ports import Ports
 from agentd.dispatch.registry import BadHandlers, load_handlers
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "Explanation",
     "Outlet",
     "Ports",
+    "Tools",
     "explain",
     "load_handlers",
 ]

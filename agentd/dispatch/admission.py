@@ -20,7 +20,7 @@ def decide(event: Event, audience: Audience, *, now: float) -> Outcome | None:
         )
     if envelope.expirytime is not None and envelope.expirytime.timestamp() < now:
         return _rejected(Reason.EXPIRED, f"expirytime: {envelope.expirytime.isoformat()} has passed")
-    return _cannot_yet(event)
+    return None
 
 
 def outcome_of_refusal(refusal: Refuse) -> Outcome:
@@ -42,17 +42,6 @@ def admission_of(event: Event, *, now: float) -> Admission:
         expires_at=envelope.expirytime.timestamp() if envelope.expirytime else None,
         now=now,
     )
-
-
-def _cannot_yet(event: Event) -> Outcome | None:
-    # Carrying out for real what was asked for as a dry run would be the worst of answers.
-    if event.envelope.planhash is not None:
-        return _rejected(
-            Reason.UNSUPPORTED, "planhash: this version makes no plans, so it cannot hold the event to one"
-        )
-    if event.data is not None and event.data.plan:
-        return _rejected(Reason.UNSUPPORTED, f"data.plan: this version cannot plan {event.envelope.type}")
-    return None
 
 
 def _rejected(reason: Reason, message: str) -> Outcome:

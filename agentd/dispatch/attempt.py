@@ -73,15 +73,18 @@ async def run_attempt(
     except TimeoutError as error:
         return _cut_short(error, handler, context, lease, deadline_passed=scope.expired())
     except Exception as error:
-        deciding = _deciding(error)
-        if isinstance(deciding, AgentError):
-            return _classify(deciding, context)
-        # A defect, or an SDK's own exception that an adapter let through: it may pass, so it is worth the attempts left.
-        log.exception("attempt.unexpected_error", step=context.current_step)
-        return Failed(
-            Reason.INTERNAL_ERROR, f"{type(deciding).__name__}: {deciding}", context.current_step, final=False
-        )
+        return result_of(error, context.current_step)
     return Done()
+
+
+def result_of(error: Exception, step: str | None) -> AttemptResult:
+    """What an error that a handler raises comes to. What is unexpected is logged."""
+    deciding = _deciding(error)
+    if isinstance(deciding, AgentError):
+        return _classify(deciding, step)
+    # A defect, or an SDK's own exception that an adapter let through: it may pass, so it is worth the attempts left.
+    log.error("attempt.unexpected_error", step=step, exc_info=error)
+    return Failed(Reason.INTERNAL_ERROR, f"{type(deciding).__name__}: {deciding}", step, final=False)
 
 
 def _deciding(error: Exception) -> Exception:
@@ -104,7 +107,7 @@ def _cut_short(
     return Failed(Reason.UNAVAILABLE, f"a call timed out: {error}", context.current_step, final=False)
 
 
-def _classify(error: AgentError, context: RunContext) -> AttemptResult:
+def _classify(error: AgentError, step: str | None) -> AttemptResult:
     match error:
         case LeaseLost():
             return Lost(error.message)
@@ -113,8 +116,8 @@ def _classify(error: AgentError, context: RunContext) -> AttemptResult:
         case NotReady(retry_after=retry_after):
             return PutOff(error.reason, error.message, retry_after)
         case PermanentError():
-            return Failed(error.reason, error.message, context.current_step, final=True)
+            return Failed(error.reason, error.message, step, final=True)
         case TransientError(retry_after=retry_after):
-            return Failed(error.reason, error.message, context.current_step, final=False, retry_after=retry_after)
+            return Failed(error.reason, error.message, step, final=False, retry_after=retry_after)
         case _:
-            return Failed(error.reason, error.message, context.current_step, final=False)
+            return Failed(error.reason, error.message, step, final=False)

@@ -2,33 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from agentd.core import ArtifactStore, AuditLog, Handler, NoAudit, PermanentError, Reason, Runtime
+from agentd.core import ArtifactStore, AuditLog, Handler, NoAudit, Runtime
 from agentd.dispatch.config import DispatchConfig
+from agentd.dispatch.planning import Prepare, no_plans
 from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
+from agentd.dispatch.ports import Ports
 from agentd.events import Audience, Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.telemetry import Metrics, Tracing
-
-P = TypeVar("P")
-
-
-class Ports:
-    """The adapters behind the ports, by the port's class."""
-
-    def __init__(self, adapters: Mapping[type, object]) -> None:
-        self._adapters = dict(adapters)
-
-    def __contains__(self, kind: object) -> bool:
-        return kind in self._adapters
-
-    def get(self, kind: type[P]) -> P:
-        """The adapter of a port. PermanentError(unsupported) when this installation has none."""
-        adapter = self._adapters.get(kind)
-        if not isinstance(adapter, kind):
-            raise PermanentError(Reason.UNSUPPORTED, f"this installation has no {kind.__name__}")
-        return adapter
 
 
 class Outlet(Protocol):
@@ -65,3 +48,4 @@ class Deps:
     verify: Verify = accept_unsigned
     judge: Judge = let_in
     spend: Spend = spend_freely
+    prepare_plan: Prepare = no_plans

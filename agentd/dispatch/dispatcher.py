@@ -28,6 +28,7 @@ from agentd.dispatch.endings import Ended, Endings, Verdict
 from agentd.dispatch.lanes import Lanes, Ticket
 from agentd.dispatch.leases import LeaseKeeper
 from agentd.dispatch.places import Places
+from agentd.dispatch.planning import Planner
 from agentd.dispatch.policy import Allow, Refuse
 from agentd.dispatch.retries import attempt_delay_s
 from agentd.dispatch.runner import Runner, Work
@@ -55,7 +56,10 @@ class Dispatcher:
             deps.ledger, deps.runtime, health, lease_s=config.lease_s, clock_skew_s=config.clock_skew_s
         )
         self._endings = Endings(deps)
-        self._runner = Runner(deps, self._leases, self._endings)
+        planner = Planner(
+            deps.prepare_plan, deps.runtime, step_retry_s=config.step_retry_s, step_retry_cap_s=config.step_retry_cap_s
+        )
+        self._runner = Runner(deps, self._leases, self._endings, planner)
         self._works: set[Work] = set()
         health.invariant("lanes", self._lanes.check)
         health.invariant("places", self._places.check)
@@ -125,10 +129,11 @@ class Dispatcher:
         """Bring the event to its end, or say when to go on.
 
         The ordinary event is written down with its claim, in one operation. Whoever comes back from the dead-letter queue,
-        is refused, waits for its data or for its lane is looked up, or written down, first.
+        is refused, waits for its data or for its lane, or claims nothing is looked up, or written down, first.
         """
         refusal = self._refusal(event, now=self._deps.runtime.now())
         ordinary = refusal is None and delivery.dead_letter_epoch is None and event.data is not None
+        ordinary = ordinary and not event.plans
         record: Record | None = None
         if ticket is None or not ticket.ready.is_set() or not ordinary:
             found = await self._open(delivery, event, refusal)
@@ -180,7 +185,7 @@ class Dispatcher:
         return self._lanes.ticket(
             event.subject,
             event.envelope.generation,
-            deletes=event.data_class.deletes,
+            deletes=event.data_class.deletes and not event.plans,
             locks=event.data.locks() if event.data is not None else (),
             flow=event.flow,
             event_id=event.envelope.id,
@@ -218,7 +223,7 @@ class Dispatcher:
         if work.record is not None and work.record.started_at is not None:
             return None
         decision = await self._deps.judge(work.event, work.key_id)
-        if isinstance(decision, Allow):
+        if isinstance(decision, Allow) or (work.event.plans and not isinstance(decision, Refuse)):
             return None
         refusal = outcome_of_refusal(decision) if isinstance(decision, Refuse) else None
         found = work.record or await self._open(work.delivery, work.event, refusal)

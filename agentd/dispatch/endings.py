@@ -239,7 +239,9 @@ class Endings:
 
     def _audit_end(self, record: Record, outcome: Outcome) -> None:
         self.deps.audit.append(
-            AuditKind.EVENT_FINISHED if record.attempts else AuditKind.EVENT_REFUSED,
+            AuditKind.EVENT_FINISHED
+            if record.attempts or outcome.kind is OutcomeKind.SUCCEEDED
+            else AuditKind.EVENT_REFUSED,
             key=record.key,
             event_id=record.event_id,
             type=record.type,

@@ -18,13 +18,14 @@ from agentd.core import (
     Retry,
 )
 from agentd.dispatch.admission import admission_of
-from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, run_attempt
+from agentd.dispatch.attempt import AttemptResult, Done, Failed, Lost, PutOff, result_of, run_attempt
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.endings import Ended, Endings, Verdict, waits_since
 from agentd.dispatch.lanes import Ticket
 from agentd.dispatch.leases import Lease, LeaseKeeper
 from agentd.dispatch.obstacles import FinalObstacle, outcome_of
+from agentd.dispatch.planning import Planner
 from agentd.dispatch.retries import attempt_delay_s, waiting_delay_s
 from agentd.events import Event, EventData
 from agentd.ledger import (
@@ -32,6 +33,7 @@ from agentd.ledger import (
     ClaimRequest,
     ClaimResult,
     Finished,
+    Foreseen,
     Held,
     Missing,
     NameTaken,
@@ -72,6 +74,7 @@ class Runner:
     deps: Deps
     leases: LeaseKeeper
     endings: Endings
+    planner: Planner
 
     async def run(self, work: Work) -> Verdict:
         """Claim the event, run its handler, and bring it to its end, or say when to go on."""
@@ -79,6 +82,8 @@ class Runner:
         if data is None:
             raise ValueError(f"{event.key} has no data")
         handler = self.deps.handlers[event.envelope.type]
+        if data.plan:
+            return await self._plan(work, handler, data)
         asked_at = self.deps.runtime.monotonic()
         request = self._request(work, handler, data)
         result = await self._claim(request)
@@ -132,6 +137,37 @@ class Runner:
             until=now + self.leases.lasts_s,
             admission=admission_of(work.event, now=work.delivery.received_at) if work.record is None else None,
         )
+
+    async def _plan(self, work: Work, handler: Handler, data: EventData) -> Verdict:
+        """Say what the event would change. A plan claims nothing, so nothing is taken from anybody."""
+        foreseen = await self.deps.ledger.foresee(self._request(work, handler, data))
+        if not isinstance(foreseen, Foreseen):
+            return await self._not_claimed(work, foreseen)
+        if work.record is None:
+            raise ValueError(f"{work.event.key} has not been written down")
+        work.delivery.enter(Phase.RUNNING)
+        try:
+            plan = await self.planner.plan(handler, work.event, data, foreseen)
+        except Exception as error:
+            return await self._not_planned(work, work.record, result_of(error, None))
+        outcome = Outcome(OutcomeKind.SUCCEEDED, message=f"{len(plan)} objects would change", result=plan.json())
+        return await self.endings.finish(work.delivery, work.record, outcome)
+
+    async def _not_planned(self, work: Work, record: Record, why: AttemptResult) -> Verdict:
+        match why:
+            case Failed(final=True):
+                outcome = Outcome(OutcomeKind.FAILED, reason=why.reason, message=why.message)
+                return await self.endings.finish(work.delivery, record, outcome)
+            case Failed():
+                return await self.put_off(work.delivery, record, Hold.RETRY, why.message, why.retry_after)
+            case PutOff():
+                return await self.put_off(work.delivery, record, Hold.WAITING, why.message, why.retry_after)
+            case Lost():
+                return await self.put_off(work.delivery, record, Hold.LEASE, why.message)
+            case Done():
+                raise ValueError("an error is no end of an attempt")
+            case _:
+                assert_never(why)
 
     async def _claim(self, request: ClaimRequest) -> ClaimResult:
         """The answer, waited for although the caller is cancelled: nobody else knows of a lease that is granted."""
@@ -201,7 +237,13 @@ class Runner:
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)
         try:
+            # What this event has changed itself, in an earlier attempt, is not in the plan any more.
+            if work.event.envelope.planhash is not None and not claimed.changed:
+                given = Foreseen(claimed.generation, claimed.desired)
+                await self.planner.hold_to(work.event.envelope.planhash, handler, work.event, data, given)
             return await run_attempt(self.deps, handler, work.context, data, lease)
+        except Exception as error:
+            return result_of(error, None)
         finally:
             work.started = None
 

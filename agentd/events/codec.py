@@ -72,6 +72,11 @@ class Event:
         return (self.data.flow() if self.data is not None else None) or self.envelope.subject
 
     @property
+    def plans(self) -> bool:
+        """Whether it only asks what it would change. Not known before a claim check has been fetched."""
+        return self.data is not None and self.data.plan
+
+    @property
     def key(self) -> str:
         """The ledger's key of a verified event."""
         return f"event/{self.envelope.id}"

@@ -6,7 +6,7 @@ Readers drop a report whose id they have seen, and one whose sequence is not abo
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha1
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -138,6 +138,8 @@ class OutcomeReport(_Outgoing):
     """For people: names the object, what was found and what is allowed."""
     step: str | None = None
     """The step that failed."""
+    result: Any = None
+    """What the event asked for: of one with `data.plan` the plan, `{"hash", "changes": [{"object", "action", "fields"}]}`."""
     attempts: Count
     """Attempts that this epoch took."""
     timings: Timings

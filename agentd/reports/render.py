@@ -92,6 +92,7 @@ def _outcome_data(identity: Identity, record: Record, outcome: Outcome) -> Mappi
         "help": outcome.reason.help if outcome.reason else None,
         "message": outcome.message,
         "step": outcome.step,
+        "result": outcome.result,
         "attempts": record.attempts,
         "timings": {
             "admitted_at": moment(record.admitted_at),

@@ -176,6 +176,7 @@ def _ended(ending: Ending, opened: OpenEpoch, sequence: int) -> EndedEpoch:
         reason=reason,
         message=outcome.message,
         step=outcome.step,
+        result=outcome.result,
         report_id=ending.report_id,
         sequence=sequence,
         history=history,

@@ -177,4 +177,5 @@ def _outcome(epoch: EndedEpoch) -> Outcome:
         reason=None if epoch.reason is None else _REASONS[epoch.reason],
         message=epoch.message,
         step=epoch.step,
+        result=epoch.result,
     )

@@ -145,6 +145,7 @@ class EndedEpoch:
     reason: str | None
     message: str
     step: str | None
+    result: Json
     report_id: str
     sequence: int
     history: tuple[Transition, ...]

@@ -33,7 +33,7 @@ _NEW = """
 """
 _END = f"""
     UPDATE events SET
-        finished_at = ?, outcome = ?, reason = ?, message = ?, step = ?, changed = changed OR ?, report_id = ?,
+        finished_at = ?, outcome = ?, reason = ?, message = ?, step = ?, result = ?, changed = changed OR ?, report_id = ?,
         sequence = ?, waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, steps = '',
         history = history || ?
     WHERE key = ? AND epoch = ?
@@ -41,13 +41,13 @@ _END = f"""
 """  # noqa: S608 - of constants
 _KEEP_PAST = """
     INSERT INTO past_epochs SELECT key, epoch, attempts, changed, started_at, last_error, last_error_attempt,
-        finished_at, outcome, reason, message, step, report_id, sequence, objects
+        finished_at, outcome, reason, message, step, result, report_id, sequence, objects
     FROM events WHERE key = ?
 """
 _NEXT_EPOCH = """
     UPDATE events SET epoch = epoch + 1, attempts = 0, changed = 0, started_at = NULL, last_error = NULL,
         last_error_attempt = 0, finished_at = NULL, outcome = NULL, reason = NULL, message = NULL, step = NULL,
-        report_id = NULL, sequence = NULL, objects = '', steps = '', history = history || ?
+        result = NULL, report_id = NULL, sequence = NULL, objects = '', steps = '', history = history || ?
     WHERE key = ?
 """
 _ATTEMPT_FAILED = """
@@ -288,6 +288,7 @@ def _write_end(database: Database, ending: Ending, sequence: int) -> Record:
             None if outcome.reason is None else outcome.reason.value,
             outcome.message,
             outcome.step,
+            None if outcome.result is None else json_text(outcome.result),
             outcome.changed,
             ending.report_id,
             sequence,

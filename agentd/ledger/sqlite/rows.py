@@ -13,7 +13,7 @@ INLINE_CHARACTERS = 8192
 """An event's text up to this long is in its row; a longer one is apart, as a change of a row writes all of it anew."""
 
 _ADMITTED = "event_id, digest, type, subject, generation, event, admitted_at, expires_at"
-_ENDED = "finished_at, outcome, reason, message, step, report_id, sequence, objects"
+_ENDED = "finished_at, outcome, reason, message, step, result, report_id, sequence, objects"
 
 EVENT = f"""
     events.key, {_ADMITTED}, epoch, attempts, changed, started_at, last_error,
@@ -179,7 +179,7 @@ def record_from(database: Database, row: sqlite3.Row) -> Record:
         :12
     ]
     (started_at, last_error, why, waiting_message, until, finished_at, outcome, reason, message, step) = row[12:22]
-    (_report_id, sequence, objects) = row[22:]
+    (result, _report_id, sequence, objects) = row[22:]
     return Record(
         key=key,
         event_id=event_id,
@@ -198,7 +198,7 @@ def record_from(database: Database, row: sqlite3.Row) -> Record:
         finished_at=finished_at,
         last_error=last_error,
         waiting=None if why is None else Waiting(why, waiting_message, until),
-        outcome=None if outcome is None else _outcome(outcome, reason, message, step, changed=bool(changed)),
+        outcome=None if outcome is None else _outcome(outcome, reason, message, step, result, changed=bool(changed)),
         sequence=sequence,
         objects=tuple(dict.fromkeys(listed(objects))),
     )
@@ -241,11 +241,14 @@ def _text_apart(database: Database, key: str) -> str | None:
     return None if row is None else row[0]
 
 
-def _outcome(kind: str, reason: str | None, message: str, step: str | None, *, changed: bool) -> Outcome:
+def _outcome(
+    kind: str, reason: str | None, message: str, step: str | None, result: str | None, *, changed: bool
+) -> Outcome:
     return Outcome(
         kind=OutcomeKind(kind),
         changed=changed,
         reason=None if reason is None else _REASONS[reason],
         message=message,
         step=step,
+        result=None if result is None else json.loads(result),
     )

@@ -192,6 +192,7 @@ VERSION_2 = (
         reason TEXT,
         message TEXT,
         step TEXT,
+        result TEXT,              -- JSON
         report_id TEXT,
         sequence INTEGER,
         objects TEXT NOT NULL,    -- names
@@ -206,7 +207,7 @@ VERSION_2 = (
     SELECT records.key, event_id, digest, type, subject, generation,
         iif(length(event) > 8192, NULL, event), admitted_at, expires_at,
         records.epoch, attempts, changed, started_at, last_error, last_error_attempt,
-        waiting_why, waiting_message, waiting_until, finished_at, outcome, reason, message, step, report_id, sequence,
+        waiting_why, waiting_message, waiting_until, finished_at, outcome, reason, message, step, NULL, report_id, sequence,
         (SELECT coalesce(group_concat(json_quote(name) || ',', ''), '') FROM
             (SELECT name FROM objects WHERE key = records.key AND epoch = records.epoch ORDER BY position)),
         (SELECT coalesce(group_concat(json_array(step, json(result), at) || ',', ''), '') FROM
@@ -230,6 +231,7 @@ VERSION_2 = (
         reason TEXT,
         message TEXT,
         step TEXT,
+        result TEXT,
         report_id TEXT,
         sequence INTEGER,
         objects TEXT NOT NULL,
@@ -239,7 +241,7 @@ VERSION_2 = (
     """
     INSERT INTO past_epochs
     SELECT epochs.key, epochs.epoch, attempts, changed, started_at, last_error, last_error_attempt,
-        finished_at, outcome, reason, message, step, report_id, sequence,
+        finished_at, outcome, reason, message, step, NULL, report_id, sequence,
         (SELECT coalesce(group_concat(json_quote(name) || ',', ''), '') FROM
             (SELECT name FROM objects WHERE key = epochs.key AND epoch = epochs.epoch ORDER BY position))
     FROM epochs JOIN records ON records.key = epochs.key AND epochs.epoch < records.epoch

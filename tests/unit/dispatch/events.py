@@ -62,10 +62,10 @@ def event(data_class: type[EventData], number: int, data: Mapping[str, Any] | No
     return encode({**envelope, **attributes}, data)
 
 
-def create(number: int, *, of: int = 1, name: str | None = None, plan: bool = False, **attributes: Any) -> str:
+def create(number: int, *, of: int = 1, name: str | None = None, **attributes: Any) -> str:
     """project.create number so-and-so, of project `of`."""
     data: Json = {"project_id": uuid(of), "project_name": name or f"project-{of}"}
-    return event(ProjectCreate, number, {**data, "plan": True} if plan else data, **attributes)
+    return event(ProjectCreate, number, data, **attributes)
 
 
 def delete(number: int, *, of: int = 1, name: str | None = None, **attributes: Any) -> str:

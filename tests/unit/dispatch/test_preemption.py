@@ -8,7 +8,7 @@ import pytest
 
 from agentd.core import Context, DeadLetter, Defer, Delete, OutcomeKind, Reason, handler
 from agentd.events import ProjectCreate, ProjectDelete
-from tests.unit.dispatch.events import create, delete, delivery, key, project, uuid
+from tests.unit.dispatch.events import create, delete, delivery, key, project, uuid, when
 from tests.unit.dispatch.world import World
 from tests.virtual_time import about
 
@@ -76,7 +76,7 @@ async def test_a_delete_does_not_stop_a_newer_event(world: World) -> None:
     assert log.did == ["create step 1", "create step 2", "create step 3"]
 
 
-@pytest.mark.parametrize("attributes", [{"tenantid": uuid(7)}, {"planhash": "x"}])
+@pytest.mark.parametrize("attributes", [{"tenantid": uuid(7)}, {"expirytime": when(-1)}])
 async def test_a_delete_that_is_not_admitted_stops_nobody(world: World, attributes: dict[str, Any]) -> None:
     log = Log(step_s=1)
     replica = await world.replica(*log.handlers)

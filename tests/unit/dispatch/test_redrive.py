@@ -105,7 +105,7 @@ async def test_what_succeeded_is_not_redriven(world: World) -> None:
     assert (await replica.record(key(1))).epoch == 1
 
 
-@pytest.mark.parametrize("attributes", [{"tenantid": uuid(7)}, {"expirytime": when(-1)}, {"plan": True}])
+@pytest.mark.parametrize("attributes", [{"tenantid": uuid(7)}, {"expirytime": when(-1)}])
 async def test_what_was_refused_at_admission_is_refused_again(world: World, attributes: dict[str, Any]) -> None:
     fickle = Fickle()
     replica = await world.replica(fickle.handler)

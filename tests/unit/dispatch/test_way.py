@@ -221,8 +221,6 @@ async def test_what_is_no_event_ends_once_however_often_it_comes(world: World) -
         (create(1, tenantid=uuid(7)), Reason.WRONG_AUDIENCE, f"tenantid: found {uuid(7)}"),
         (create(1, clusterid=uuid(7)), Reason.WRONG_AUDIENCE, f"clusterid: found {uuid(7)}"),
         (create(1, expirytime=when(-1)), Reason.EXPIRED, "expirytime: "),
-        (create(1, plan=True), Reason.UNSUPPORTED, "data.plan: "),
-        (create(1, planhash="abc"), Reason.UNSUPPORTED, "planhash: "),
         (delete(1), Reason.UNSUPPORTED, "no handler for conveyor.project.delete.v1"),
     ],
 )

@@ -21,6 +21,7 @@ from agentd.core import (
     Runtime,
 )
 from agentd.dispatch import Deps, DispatchConfig, Dispatcher, Outlet, Ports
+from agentd.dispatch.planning import Prepare, no_plans
 from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
 from agentd.dispatch.registry import index
 from agentd.events import Event, Verify, accept_unsigned
@@ -161,6 +162,7 @@ class World:
         verify: Verify = accept_unsigned,
         judge: Judge = let_in,
         spend: Spend = spend_freely,
+        prepare_plan: Prepare = no_plans,
         store: type[SqliteLedger] = SqliteLedger,
         busy_timeout_s: float = 5.0,
         **config: float,
@@ -190,6 +192,7 @@ class World:
             verify=verify,
             judge=judge,
             spend=spend,
+            prepare_plan=prepare_plan,
         )
         dispatcher = Dispatcher(deps, health)
         replica = Replica(dispatcher, ledger, recorder, runtime, clock, metrics, health, self.group)

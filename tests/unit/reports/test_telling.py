@@ -80,6 +80,7 @@ async def test_an_outcome_says_everything_and_continues_the_events_trace(room: R
             "help": None,
             "message": "",
             "step": None,
+            "result": None,
             "attempts": 1,
             "timings": {
                 "admitted_at": when(0).replace("+00:00", "Z"),
