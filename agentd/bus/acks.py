@@ -115,7 +115,7 @@ class Acks:
 
     def _count(self, disposition: str, result: EntryResult) -> str:
         label = _label(result)
-        self._metrics.acks.labels(disposition=disposition, result=label).inc()
+        self._metrics.acks.labels(disposition, label).inc()
         return label
 
     def _batcher(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from agentd.bus.protocol import EntryFailed, EntryRefused, EntryResult
-from agentd.core import PermanentError, Permits, RetryPolicy, Runtime, TransientError
+from agentd.core import Deadline, PermanentError, Permits, RetryPolicy, Runtime, TransientError
 from agentd.telemetry import Pulse
 
 E = TypeVar("E")
@@ -92,7 +92,7 @@ class Batcher(Generic[E]):
     async def _once(self, entry: E, deadline: float | None) -> EntryResult:
         waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
         try:
-            async with asyncio.timeout_at(deadline):
+            with Deadline(None if deadline is None else deadline - self._runtime.monotonic()):
                 await self._entries.put(waiting)
                 return await waiting.result
         except TimeoutError:

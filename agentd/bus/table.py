@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 
-from agentd.bus.cuts import Cut
 from agentd.bus.protocol import Received
-from agentd.core import Delivery, Phase
+from agentd.core import Cut, Delivery, Phase
 from agentd.telemetry import Metrics
 
 

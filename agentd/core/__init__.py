@@ -6,6 +6,7 @@ Import from here: the modules below are an order for readers, not an interface.
 from agentd.core.artifacts import ArtifactStore
 from agentd.core.audit import AuditKind, AuditLog, AuditStore, NoAudit
 from agentd.core.config import AwsConfig, AzureConfig, Config, unusable_connection_string
+from agentd.core.cuts import Cut, Deadline
 from agentd.core.delivery import Delivery, Phase
 from agentd.core.errors import (
     AgentError,
@@ -61,8 +62,10 @@ __all__ = [
     "AzureConfig",
     "Config",
     "Context",
+    "Cut",
     "DeadLetter",
     "DeadLetterAccount",
+    "Deadline",
     "Defer",
     "Delete",
     "Delivery",

@@ -1,10 +1,10 @@
 """One attempt at an event: run its handler under a deadline, and say how it went. Never raises but for cancellation."""
 
-import asyncio
 from dataclasses import dataclass
 
 from agentd.core import (
     AgentError,
+    Deadline,
     Handler,
     LeaseLost,
     NotReady,
@@ -62,16 +62,13 @@ async def run_attempt(
 ) -> AttemptResult:
     """Run the handler once. Losing the lease cuts it short."""
     try:
-        async with asyncio.timeout(handler.timeout_s) as scope:
-            lease.scope = scope
-            try:
-                lease.check()
-                await handler.run(context, data)
-            finally:
-                lease.scope = None
+        with Deadline(handler.timeout_s) as deadline:
+            lease.work = deadline
+            lease.check()
+            await handler.run(context, data)
         lease.check()
     except TimeoutError as error:
-        return _cut_short(error, handler, context, lease, deadline_passed=scope.expired())
+        return _cut_short(error, handler, context, lease, deadline_passed=deadline.ended)
     except Exception as error:
         return result_of(error, context.current_step)
     return Done()

@@ -1,12 +1,12 @@
 """How a delivery ends: outcome and report made durable, then, with lane and place given up, report sent, disposition told."""
 
-import asyncio
 import math
 from dataclasses import dataclass, replace
 
 from agentd.core import (
     AuditKind,
     DeadLetter,
+    Deadline,
     Defer,
     Delete,
     Delivery,
@@ -164,7 +164,7 @@ class Endings:
         delivery.enter(Phase.REPORTING)
         await self.deps.audit.flush()
         try:
-            async with asyncio.timeout(self.deps.config.report_wait_s):
+            with Deadline(self.deps.config.report_wait_s):
                 await self.deps.outlet.deliver(verdict.record)
         except TimeoutError:
             # The report is safe in the outbox; a later delivery of the message finds the event finished.

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from agentd.core import AgentError, LeaseLost, Runtime
+from agentd.core import AgentError, Cut, LeaseLost, Runtime
 from agentd.ledger import Claim, Ledger, Renewal
 from agentd.telemetry import Health, get_logger
 
@@ -23,7 +23,7 @@ class Lease:
     until_wall: float
     preempted: bool = False
     lost: bool = False
-    scope: asyncio.Timeout | None = field(default=None, repr=False)
+    work: Cut | None = field(default=None, repr=False)
 
     def remaining_s(self) -> float:
         """Seconds that are left; nought or less when the lease is over."""
@@ -46,8 +46,8 @@ class Lease:
     def stop_work(self) -> None:
         """Cut the running attempt short, now."""
         self.lost = True
-        if self.scope is not None and not self.scope.expired():
-            self.scope.reschedule(self.runtime.monotonic())
+        if self.work is not None:
+            self.work.end()
 
 
 class LeaseKeeper:
