@@ -1,6 +1,5 @@
 """The daemon: everything opened, put together, set to work, and closed."""
 
-import gc
 import os
 import platform
 import socket
@@ -19,7 +18,7 @@ from agentd.app.supervision import Supervisor
 from agentd.app.watching import watch
 from agentd.app.wiring import wire
 from agentd.bus import Intake
-from agentd.core import AuditLog, NoAudit, PermanentError, Runtime
+from agentd.core import AuditLog, NoAudit, PermanentError, Runtime, spare_the_collector
 from agentd.dispatch import BadHandlers, load_handlers
 from agentd.ledger.opening import open_ledger
 from agentd.platform import Cluster
@@ -29,8 +28,6 @@ from agentd.telemetry.http import TelemetryServer
 from proxy.server import Proxy
 
 log = get_logger("app")
-
-_NEW_OBJECTS = 10_000  # some two hundred events' worth between two looks of the garbage collector
 
 
 class Daemon:
@@ -59,7 +56,7 @@ class Daemon:
                 parts = await self._assemble(stack)
                 if parts is None:
                     return ExitCode.DRAINED
-                _spare_the_collector()
+                spare_the_collector()
                 return await Supervisor(self._replica, parts, exit_hard_after).run()
         except (PermanentError, BadHandlers, TracingUnavailable) as error:
             raise Misconfigured(str(error)) from error
@@ -135,10 +132,3 @@ class Daemon:
 
     def _observe_ledger(self, operation: str, result: str, seconds: float) -> None:
         self._replica.metrics.ledger_operation_duration.labels(operation, result).observe(seconds)
-
-
-def _spare_the_collector() -> None:
-    """What there is by now lives as long as the process, and events leave few cycles behind: look less often, at less."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 20, 20)

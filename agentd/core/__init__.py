@@ -5,6 +5,7 @@ Import from here: the modules below are an order for readers, not an interface.
 
 from agentd.core.artifacts import ArtifactStore
 from agentd.core.audit import AuditKind, AuditLog, AuditStore, NoAudit
+from agentd.core.collector import spare_the_collector
 from agentd.core.config import AwsConfig, AzureConfig, Config, unusable_connection_string
 from agentd.core.cuts import Cut, Deadline
 from agentd.core.delivery import Delivery, Phase
@@ -107,6 +108,7 @@ __all__ = [
     "TransientError",
     "handler",
     "side_by_side",
+    "spare_the_collector",
     "system_runtime",
     "unusable_connection_string",
 ]

@@ -144,7 +144,7 @@ def parse(text: str) -> dict[str, Any]:
     """The JSON object of a structured-mode CloudEvent. Raises Malformed."""
     try:
         # Encoded here: half of a surrogate pair is a ValueError then, like everything else that is no JSON.
-        document = from_json(text.encode(), allow_inf_nan=False)
+        document = from_json(text.encode(), allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise Malformed(f"$: no JSON: {error}; found {found(text)}") from error
     if not isinstance(document, dict):

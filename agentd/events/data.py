@@ -20,7 +20,9 @@ IdentityTemplate = Annotated[str, StringConstraints(min_length=1, max_length=204
 class EventData(BaseModel):
     """The base of every event's `data`. Types are strict; unknown fields of a known version are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True, cache_strings="keys"
+    )
 
     type: ClassVar[str]
     """The CloudEvents type."""

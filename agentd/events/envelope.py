@@ -37,7 +37,9 @@ class DataRef(BaseModel):
 class Envelope(BaseModel):
     """Everything of a CloudEvent but its data. Unknown attributes are ignored (a newer sender)."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True, cache_strings="keys"
+    )
 
     specversion: Literal["1.0"]
     """The CloudEvents version."""

@@ -17,7 +17,7 @@ import uvloop
 from agentd.bus import BusConfig, Consumer, Intake
 from agentd.bus.sqs import SqsQueue
 from agentd.cli.stack import CLUSTER_ID, TENANT_ID
-from agentd.core import AwsConfig, Delete, Delivery, Disposition, Runtime, system_runtime
+from agentd.core import AwsConfig, Delete, Delivery, Disposition, Runtime, spare_the_collector, system_runtime
 from agentd.dispatch import Deps, Dispatcher, Outlet, Ports
 from agentd.dispatch.config import DispatchConfig
 from agentd.dispatch.registry import index
@@ -56,6 +56,7 @@ async def _main(url: str, dead_letters_url: str, *, dispatch: bool) -> None:
         health=health,
         config=BusConfig(),
     )
+    spare_the_collector()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, consumer.drain, _GRACE_S)
     await _until_drained(consumer, *([dispatcher.run()] if dispatcher else []))
     await queue.close()
