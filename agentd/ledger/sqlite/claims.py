@@ -50,17 +50,12 @@ def claim(database: Database, request: ClaimRequest) -> ClaimResult:
     """Decide in the protocol's order, and take the lease if nothing is in the way. An event that is new is written down."""
     record = _known(database, request)
     if record is None:
-        asked = _Asked(request, events.new_record(_admission(request)), is_new=True)
-    else:
-        if request.admission is not None and record.digest != request.admission.digest:
-            return OtherContent(record)
-        if record.state is RecordState.FINISHED:
-            return Finished(record)
-        asked = _Asked(request, record, is_new=False)
-    result = _decide(database, asked)
-    if asked.is_new and not isinstance(result, Claimed):
-        events.insert(database, asked.record, history=_admitted(database, asked.record))
-    return result
+        return _first_claim(database, request, _admission(request))
+    if request.admission is not None and record.digest != request.admission.digest:
+        return OtherContent(record)
+    if record.state is RecordState.FINISHED:
+        return Finished(record)
+    return _decide(database, _Asked(request, record.epoch, record.attempts, record))
 
 
 def release(database: Database, claim: Claim, *, error: str | None, waiting: Waiting | None, now: float) -> None:
@@ -82,11 +77,12 @@ def release(database: Database, claim: Claim, *, error: str | None, waiting: Wai
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A claim of an open event. One that is new is not yet in the file."""
+    """A claim of an open event, and what counts for it. `record` is None of one that is new: it is not yet in the file."""
 
     request: ClaimRequest
-    record: Record
-    is_new: bool
+    epoch: int
+    attempts: int
+    record: Record | None
 
 
 def _known(database: Database, request: ClaimRequest) -> Record | None:
@@ -96,6 +92,14 @@ def _known(database: Database, request: ClaimRequest) -> Record | None:
     return record_of_epoch(database, request.key, request.epoch)
 
 
+def _first_claim(database: Database, request: ClaimRequest, admission: Admission) -> ClaimResult:
+    """Of an event that is not known: it is written down whatever the answer is."""
+    result = _decide(database, _Asked(request, epoch=1, attempts=0, record=None))
+    if not isinstance(result, Claimed):
+        events.insert(database, events.new_record(admission), history=_admitted(database, admission))
+    return result
+
+
 def _admission(request: ClaimRequest) -> Admission:
     if request.admission is None or request.epoch not in (None, 1):
         message = f"ledger: {request.key} was never admitted in epoch {request.epoch or 1}"
@@ -103,9 +107,9 @@ def _admission(request: ClaimRequest) -> Admission:
     return request.admission
 
 
-def _admitted(database: Database, record: Record) -> str:
+def _admitted(database: Database, admission: Admission) -> str:
     """The note that an event was admitted."""
-    return events.noted(database, 1, at=record.admitted_at, what="admitted", detail=record.type or "")
+    return events.noted(database, 1, at=admission.now, what="admitted", detail=admission.type)
 
 
 def _decide(database: Database, asked: _Asked) -> ClaimResult:
@@ -116,8 +120,8 @@ def _decide(database: Database, asked: _Asked) -> ClaimResult:
     refusal = judge(request, known) or leases.obstacle(database, request, own) or name_taken(database, request)
     if refusal is not None:
         return refusal
-    if asked.record.attempts >= request.max_attempts:
-        return Exhausted(attempts=asked.record.attempts, last_error=_last_word(database, asked.record))
+    if asked.attempts >= request.max_attempts:
+        return Exhausted(attempts=asked.attempts, last_error=_last_word(database, request.key, asked.epoch))
     return _take(database, asked, own, facets, known)
 
 
@@ -130,11 +134,11 @@ def name_taken(database: Database, request: ClaimRequest) -> NameTaken | None:
     return None
 
 
-def _last_word(database: Database, record: Record) -> str | None:
+def _last_word(database: Database, key: str, epoch: int) -> str | None:
     """The last attempt's error; None when that attempt never said one."""
     row = database.one(
         "SELECT last_error FROM events WHERE key = ? AND epoch = ? AND last_error_attempt = attempts",
-        (record.key, record.epoch),
+        (key, epoch),
     )
     return None if row is None else row[0]
 
@@ -145,7 +149,7 @@ def _take(database: Database, asked: _Asked, own: Holding, facets: dict[str, Fac
         detail = f"replica {own.lease_replica} ended without a word"
         events.note(database, own.lease_key, own.lease_epoch, at=request.now, what="attempt_failed", detail=detail)
         own.let_go(database)
-    own.take(request, asked.record.epoch, locks=leases.take_locks(database, request))
+    own.take(request, asked.epoch, locks=leases.take_locks(database, request))
     _set_generations(request, own, facets, known)
     sequence = own.next_sequence()
     own.save(database)
@@ -165,16 +169,16 @@ def _take(database: Database, asked: _Asked, own: Holding, facets: dict[str, Fac
 
 def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Record, dict[str, Json]]:
     """The record with one attempt more, and its journal: empty once another event has had the subject in between."""
-    request, record = asked.request, asked.record
-    attempt = record.attempts + 1
-    before = _admitted(database, record) if asked.is_new else ""
-    detail = f"attempt {attempt} by replica {request.replica}, token {token}"
-    claimed = events.noted(database, record.epoch, at=request.now, what="claimed", detail=detail)
-    if asked.is_new:
-        record = events.new_record(_admission(request), attempts=1, started_at=request.now)
-        events.insert(database, record, history=before + claimed, token=token)
+    request, record, attempt = asked.request, asked.record, asked.attempts + 1
+    claimed = {"what": "claimed", "detail": f"attempt {attempt} by replica {request.replica}, token {token}"}
+    if record is None:
+        admission = _admission(request)
+        history = _admitted(database, admission) + events.noted(database, 1, at=request.now, **claimed)
+        record = events.new_record(admission, attempts=attempt, started_at=request.now)
+        events.insert(database, record, history=history, token=token)
         return record, {}
-    row = database.one(_COUNT_ATTEMPT, (attempt, request.now, token, token, claimed, record.key, record.epoch))
+    note = events.noted(database, asked.epoch, at=request.now, **claimed)
+    row = database.one(_COUNT_ATTEMPT, (attempt, request.now, token, token, note, record.key, record.epoch))
     events.trim(database, record.key)
     started_at = request.now if record.started_at is None else record.started_at
     journal = {} if row is None else {step.step: step.result for step in steps_from(row[0], record.epoch)}

@@ -134,6 +134,11 @@ def translated(error: Exception) -> Exception:
     return error
 
 
+def storable(text: str) -> str:
+    """The text as it is read again: what UTF-8 cannot carry (lone surrogates) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def snapshot(database: Database, operation: Operation[T]) -> T:
     """Run a reading operation on one state of the file."""
     try:
@@ -251,4 +256,4 @@ def _storable(parameters: Parameters) -> Parameters:
 
 
 def _storable_one(value: Parameter) -> Parameter:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return storable(value) if isinstance(value, str) else value

@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from agentd.core import LeaseLost, OutcomeKind, PermanentError, Reason
 from agentd.ledger.judgement import sequence_counter
 from agentd.ledger.protocol import Admission, Ending, Record, RecordState, Waiting
-from agentd.ledger.sqlite.connection import Database
+from agentd.ledger.sqlite.connection import Database, storable
 from agentd.ledger.sqlite.rows import (
-    EVENT,
+    EVENT_OF_KEY,
     INLINE_CHARACTERS,
     Holding,
+    Row,
     current_record,
+    ended_row,
     facets_of,
     facets_text,
     holding,
     item,
     json_text,
-    line,
     listed,
+    plain_line,
     record_from,
     record_of_epoch,
     without_desires,
@@ -31,14 +33,13 @@ _NEW = """
         attempts, started_at, epoch, changed, last_error_attempt, objects, steps, token, history
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '', '', ?, ?)
 """
-_END = f"""
+_END = """
     UPDATE events SET
-        finished_at = ?, outcome = ?, reason = ?, message = ?, step = ?, result = ?, changed = changed OR ?, report_id = ?,
-        sequence = ?, waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, steps = '',
-        history = history || ?
-    WHERE key = ? AND epoch = ?
-    RETURNING {EVENT}
-"""  # noqa: S608 - of constants
+        finished_at = ?, outcome = ?, reason = ?, message = ?, step = ?, result = ?, report_id = ?,
+        sequence = ?, changed = changed OR ?,
+        waiting_why = NULL, waiting_message = NULL, waiting_until = NULL, steps = '', history = history || ?
+    WHERE key = ?
+"""
 _KEEP_PAST = """
     INSERT INTO past_epochs SELECT key, epoch, attempts, changed, started_at, last_error, last_error_attempt,
         finished_at, outcome, reason, message, step, result, report_id, sequence, objects
@@ -143,27 +144,26 @@ def attempt_failed(database: Database, key: str, epoch: int, error: str, *, at: 
 
 def finish(database: Database, ending: Ending) -> Record:
     """End the epoch: outcome, sequence and report; lease and locks go, a delete that succeeded leaves its tombstone."""
-    known = database.one("SELECT epoch, finished_at, subject, generation FROM events WHERE key = ?", (ending.key,))
+    known = database.one(EVENT_OF_KEY, (ending.key,))
     if known is not None and (known["epoch"] != ending.epoch or known["finished_at"] is not None):
         return _ended_before(database, ending)
-    new = _unadmitted(ending) if known is None else None
     subject, generation = (ending.subject, None) if known is None else (known["subject"], known["generation"])
     counted = sequence_counter(ending.key, subject) == subject
     own = holding(database, subject) if counted else Holding(subject)
     _prove_right(ending, own)
-    if new is not None:
-        insert(database, new, history="")
+    row = _written_down(database, ending) if known is None else known
     if ending.claim is not None and ending.deletes and ending.outcome.kind is OutcomeKind.SUCCEEDED:
         _bury(database, own, generation)
     if own.deleting == ending.key:
         own.deleting = None
     if own.lease_key == ending.key:
         own.let_go(database)
-    if not counted:
-        return _write_end(database, ending, _own_sequence(database, ending.key))
-    sequence = own.next_sequence()
-    own.save(database)
-    return _write_end(database, ending, sequence)
+    if counted:
+        sequence = own.next_sequence()
+        own.save(database)
+    else:
+        sequence = _own_sequence(database, ending.key)
+    return _write_end(database, ending, row, sequence)
 
 
 def repeat_report(database: Database, key: str) -> None:
@@ -212,7 +212,7 @@ def note(database: Database, key: str, epoch: int, *, at: float, what: str, deta
 
 def noted(database: Database, epoch: int, *, at: float, what: str, detail: str) -> str:
     """One transition, to be put behind an event's history."""
-    return line(database.position(), at, epoch, what, detail)
+    return plain_line(database.position(), at, epoch, what, detail)
 
 
 def trim(database: Database, key: str) -> None:
@@ -238,13 +238,11 @@ def _ended_before(database: Database, ending: Ending) -> Record:
     return record
 
 
-def _unadmitted(ending: Ending) -> Record:
-    """The record of a message that ends without ever having been admitted."""
-    if ending.claim is not None:
-        raise LeaseLost(f"ledger: {ending.key} has no lease in epoch {ending.epoch}")
+def _written_down(database: Database, ending: Ending) -> Row:
+    """The row of a message that ends without ever having been admitted."""
     if ending.epoch != 1:
         raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {ending.key} has no epoch {ending.epoch}")
-    return Record(
+    new = Record(
         key=ending.key,
         event_id=ending.event_id,
         digest=ending.digest,
@@ -258,6 +256,8 @@ def _unadmitted(ending: Ending) -> Record:
         changed=False,
         admitted_at=ending.now,
     )
+    insert(database, new, history="")
+    return database.all(EVENT_OF_KEY, (ending.key,))[0]
 
 
 def _prove_right(ending: Ending, own: Holding) -> None:
@@ -276,33 +276,19 @@ def _own_sequence(database: Database, key: str) -> int:
     return 1 + database.number("SELECT coalesce(max(sequence), 0) FROM past_epochs WHERE key = ?", (key,))
 
 
-def _write_end(database: Database, ending: Ending, sequence: int) -> Record:
+def _write_end(database: Database, ending: Ending, row: Row, sequence: int) -> Record:
     outcome = ending.outcome
-    words = (outcome.kind.value, outcome.reason and f"({outcome.reason.value})", outcome.message)
+    reason, message = outcome.reason and outcome.reason.value, storable(outcome.message)
+    words = (outcome.kind.value, reason and f"({reason})", message)
     detail = " ".join(word for word in words if word)
-    row = database.one(
-        _END,
-        (
-            ending.now,
-            outcome.kind.value,
-            None if outcome.reason is None else outcome.reason.value,
-            outcome.message,
-            outcome.step,
-            None if outcome.result is None else json_text(outcome.result),
-            outcome.changed,
-            ending.report_id,
-            sequence,
-            noted(database, ending.epoch, at=ending.now, what="finished", detail=detail),
-            ending.key,
-            ending.epoch,
-        ),
-    )
-    if row is None:
-        raise PermanentError(Reason.INTERNAL_ERROR, f"ledger: {ending.key} has left epoch {ending.epoch}")
+    result = None if outcome.result is None else json_text(outcome.result)
+    end = (ending.now, outcome.kind.value, reason, message, outcome.step, result, ending.report_id, sequence)
+    history = noted(database, ending.epoch, at=ending.now, what="finished", detail=detail)
+    database.execute(_END, (*end, outcome.changed, history, ending.key))
     database.execute(
         "INSERT INTO reports (report_id, key, epoch) VALUES (?, ?, ?)", (ending.report_id, ending.key, ending.epoch)
     )
-    return record_from(database, row)
+    return record_from(database, ended_row(row, end, changed=outcome.changed))
 
 
 def _bury(database: Database, own: Holding, generation: int | None) -> None:

@@ -1,8 +1,11 @@
 """Rows as the protocol's words, and the other way round."""
 
 import json
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from agentd.core import Outcome, OutcomeKind, Reason
 from agentd.ledger.judgement import Claims, Generation, ended
@@ -21,7 +24,10 @@ EVENT = f"""
 """
 """The columns of an event in its current epoch, in the order that `record_from` takes."""
 
+Row = Sequence[Any]  # values as their columns have them
+
 EVENTS = f"SELECT {EVENT} FROM events"  # noqa: S608 - of constants
+EVENT_OF_KEY = f"{EVENTS} WHERE key = ?"
 
 _PAST = f"""
     SELECT past.key, {_ADMITTED}, past.epoch, past.attempts, past.changed, past.started_at, past.last_error, NULL, NULL, NULL,
@@ -38,6 +44,7 @@ _SAVE_HOLDING = f"""
     INSERT OR REPLACE INTO holdings (subject, {_HOLDING})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """  # noqa: S608 - of constants
+_NO_FACETS = "{}"
 _REASONS = {reason.value: reason for reason in Reason}
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -53,7 +60,7 @@ class Holding:
     covering_event_id: str | None = None
     deleting: str | None = None
     sequence: int = 0
-    facets: str = "{}"
+    facets: str = _NO_FACETS
     lease_key: str | None = None
     lease_epoch: int | None = None
     lease_replica: str | None = None
@@ -131,6 +138,8 @@ def holding(database: Database, subject: str) -> Holding:
 
 def facets_of(held: Holding) -> dict[str, Facet]:
     """By name, in order."""
+    if held.facets == _NO_FACETS:
+        return {}
     return {name: Facet(*known) for name, known in sorted(json.loads(held.facets).items())}
 
 
@@ -157,7 +166,7 @@ def claims_of(held: Holding, facets: dict[str, Facet]) -> Claims:
 
 def current_record(database: Database, key: str) -> Record | None:
     """The record in its current epoch."""
-    row = database.one(f"{EVENTS} WHERE key = ?", (key,))
+    row = database.one(EVENT_OF_KEY, (key,))
     return None if row is None else record_from(database, row)
 
 
@@ -173,7 +182,7 @@ def record_of_epoch(database: Database, key: str, epoch: int) -> Record | None:
     return None if row is None else record_from(database, row)
 
 
-def record_from(database: Database, row: sqlite3.Row) -> Record:
+def record_from(database: Database, row: Row) -> Record:
     """A row of EVENT."""
     (key, event_id, digest, kind, subject, generation, event, admitted_at, expires_at, epoch, attempts, changed) = row[
         :12
@@ -200,13 +209,26 @@ def record_from(database: Database, row: sqlite3.Row) -> Record:
         waiting=None if why is None else Waiting(why, waiting_message, until),
         outcome=None if outcome is None else _outcome(outcome, reason, message, step, result, changed=bool(changed)),
         sequence=sequence,
-        objects=tuple(dict.fromkeys(listed(objects))),
+        objects=tuple(dict.fromkeys(listed(objects))) if objects else (),
     )
+
+
+def ended_row(row: Row, end: Row, *, changed: bool) -> Row:
+    """A row of EVENT as it is once its epoch has ended: it waits for nothing. `end` is from `finished_at` to `sequence`."""
+    return (*row[:11], row[11] or changed, *row[12:14], None, None, None, *end, row[24])
 
 
 def line(*values: Json) -> str:
     """A JSON array as the lists within a row are made of."""
     return f"{_encode(values)},"
+
+
+def plain_line(*values: str | float) -> str:
+    """The same of numbers and texts, of which a row has many."""
+    try:
+        return f"{to_json(values).decode()},"
+    except PydanticSerializationError:
+        return line(*values)  # lone surrogates, which the connection stores with escapes
 
 
 def item(value: Json) -> str:
