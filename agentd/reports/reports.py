@@ -8,6 +8,7 @@ again, under their ids. Progress and heartbeats go out when they can; a lost one
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from agentd.core import AgentError, Reason, RetryPolicy, Runtime, TransientError
 from agentd.events import Event, report_id
@@ -23,7 +24,7 @@ log = get_logger("reports")
 _IDLE_S = 30.0  # between two signs of life of a loop that has nothing to do
 _SEND_S = 15.0  # above the time-outs of the calls that one batch takes
 _LEDGER_S = 30.0  # as long as the ledger takes to say that it does not answer
-_COMPANY_S = 0.01  # for which a batch that is not full waits, while one goes out after the other
+_COMPANY_S = 0.05  # for which a batch that is not full waits, while one goes out after the other
 _SETTLE_S = 0.1  # between what the ledger is told of sent reports; far below the age at which one counts as left behind
 
 
@@ -134,7 +135,7 @@ class Reports:
 
     def _due(self) -> list[_Pending]:
         now = self._runtime.monotonic()
-        return [pending for pending in self._pending.values() if pending.due_at <= now][: self._config.batch]
+        return list(islice((one for one in self._pending.values() if one.due_at <= now), self._config.batch))
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()

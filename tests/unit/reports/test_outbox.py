@@ -18,7 +18,7 @@ async def test_reports_go_out_in_batches_and_leave_the_outbox(room: Room) -> Non
     await asyncio.gather(*(reports.deliver(record) for record in records))
     assert [len(ids) for _, ids in room.wire.tried] == [10, 10, 5]
     assert [message.id for message in room.wire.taken] == [id_of(record) for record in records], "in order"
-    assert room.runtime.monotonic() < 0.05
+    assert room.runtime.monotonic() < 0.1
     await reports.flush()
     assert await room.outbox() == 0
     assert room.metrics.registry.get_sample_value("agentd_reports_sent_total", {"kind": "outcome"}) == 25
