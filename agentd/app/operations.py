@@ -46,10 +46,11 @@ class AgentOperations:
         return await telling.status(self._replica)
 
     async def explain(self, text: str) -> NameAccount:
-        """What the text names: what the ledger knows, and what this replica holds at this moment."""
+        """What the text names: what the ledger knows, and what this replica holds, or has given back."""
         parts, now = self._parts, self._replica.runtime.now()
         answer = await explain(parts.ledger, text, now=now)
-        return account_of(answer, text, parts.dispatcher.status(), replica=self._replica.name, now=now)
+        works = [*parts.dispatcher.given_back(), *parts.dispatcher.status()]
+        return account_of(answer, text, works, replica=self._replica.name, now=now)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         """Dead letters, with what the ledger knows of their events."""

@@ -59,7 +59,7 @@ class Consumer:
         self._leases = Leases(self._deps)
         self._acks = Acks(self._deps, self._leases)
         self._deliveries = Deliveries(self._deps, acks=self._acks, handle=handle)
-        self._receivers = Receivers(self._deps, intake=intake, accept=self._deliveries.accept)
+        self._receivers = Receivers(self._deps, intake=intake, deliveries=self._deliveries)
         self._sweeper = Sweeper(self._deps, sweep=sweep)
         self._depth_pulse = self._deps.pulse("depth")
         self._draining = asyncio.Event()

@@ -17,6 +17,8 @@ log = get_logger("bus")
 
 Handle = Callable[[Delivery], Awaitable[Disposition]]
 
+_SMOOTHING = 0.05
+
 
 @dataclass(slots=True)
 class DrainSummary:
@@ -45,6 +47,12 @@ class Deliveries:
         self._acks = acks
         self._handle = handle
         self._summary: DrainSummary | None = None
+        self._deferred = 0.0
+
+    @property
+    def mostly_deferred(self) -> bool:
+        """Whether most of what was received of late could not be worked on: more of it would do nobody good."""
+        return self._deferred > 1 / 2
 
     def drain(self) -> DrainSummary:
         """Release what has not begun, and from now on whatever arrives. The summary grows with what ends."""
@@ -135,6 +143,7 @@ class Deliveries:
         if row.stop is not None:  # the handler has answered its cancellation with a disposition: too late
             return
         row.comes_back = isinstance(disposition, (Retry, Defer))
+        self._deferred += (isinstance(disposition, Defer) - self._deferred) * _SMOOTHING
         self._park_group(row, disposition)
         result = await self._acks.carry_out(row, disposition)
         # Of the ordinary end others have told all that is of interest.

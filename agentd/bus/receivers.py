@@ -1,20 +1,16 @@
 """As many open receives as the load asks for, and never more than there are slots."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from functools import partial
 
+from agentd.bus.deliveries import Deliveries
 from agentd.bus.deps import Deps
 from agentd.bus.intake import Intake
-from agentd.bus.protocol import Received
 from agentd.bus.silence import ASK_S, Silence
-from agentd.bus.table import Reservation
 from agentd.core import PermanentError, Reason, TransientError
 from agentd.telemetry import Pulse, get_logger
 
 log = get_logger("bus")
-
-Accept = Callable[[asyncio.TaskGroup, Sequence[Received], Reservation], None]
 
 _BEAT_S = 5.0
 _CUT_S = 6.0  # a poll that the adapter has not cut so long after its wait is cut here
@@ -23,11 +19,13 @@ _CUT_S = 6.0  # a poll that the adapter has not cut so long after its wait is cu
 class Receivers:
     """A receiver that comes back full brings another one into being; one that comes back empty ends, down to the least.
 
+    While most messages are only given back, the least are at work, and rest: a flood that finds no room must not crowd
+    out all else.
     A slot is taken before the receive; while nothing may be received, a receiver holds nothing and can be cancelled. An
     open receive is never cancelled but by `cut`.
     """
 
-    def __init__(self, deps: Deps, *, intake: Intake, accept: Accept) -> None:
+    def __init__(self, deps: Deps, *, intake: Intake, deliveries: Deliveries) -> None:
         self._queue = deps.queue
         self._table = deps.table
         self._runtime = deps.runtime
@@ -35,7 +33,7 @@ class Receivers:
         self._health = deps.health
         self._config = deps.config
         self._intake = intake
-        self._accept = accept
+        self._deliveries = deliveries
         self._silence = Silence(deps.queue, deps.runtime)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: set[int] = set()
@@ -110,11 +108,20 @@ class Receivers:
             failures = 0
             self._silence.answered()
             pulse.succeeded()
-            if received == asked == self._queue.limits.max_batch:
+            deferred = self._deliveries.mostly_deferred
+            if received == asked == self._queue.limits.max_batch and not deferred:
                 self._grow(group)
-            elif received == 0 and len(self._tasks) - len(self._leaving) > self._config.receivers_min:
+            elif (received == 0 or deferred) and len(self._tasks) - len(self._leaving) > self._config.receivers_min:
                 self._leaving.add(index)  # at once: another one may decide before this task is done
                 return
+            if deferred:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Leave the event loop to others for as long as what has just come keeps it busy."""
+        began_at = self._runtime.monotonic()
+        await asyncio.sleep(0)
+        await self._runtime.sleep(self._runtime.monotonic() - began_at)
 
     async def _ready(self, pulse: Pulse) -> None:
         """Wait until there is a slot and nobody has paused the intake."""
@@ -141,7 +148,7 @@ class Receivers:
                 raise TransientError(Reason.UNAVAILABLE, message) from error
             finally:
                 self._polling.discard(index)
-            self._accept(group, messages, reservation)
+            self._deliveries.accept(group, messages, reservation)
         result = "empty" if not messages else "full" if len(messages) == asked else "some"
         self._metrics.receives.labels(queue=self._queue.name, result=result).inc()
         return asked, len(messages)

@@ -23,6 +23,7 @@ from agentd.core import (
     TransientError,
 )
 from agentd.dispatch.admission import admission_of, decide, outcome_of_refusal
+from agentd.dispatch.comebacks import Away, Comebacks
 from agentd.dispatch.deps import Deps
 from agentd.dispatch.endings import Ended, Endings, Verdict
 from agentd.dispatch.lanes import Lanes, Ticket
@@ -40,6 +41,7 @@ log = get_logger("dispatch")
 
 # How a delivery is tried again when the ledger does not answer.
 _STORE_TROUBLE = RetryPolicy(base_s=1.0, cap_s=60.0)
+_UNWRITTEN = 3  # a message that finds no room is given back so many times before its event is written down
 
 Decide = Callable[[Delivery], Awaitable[Disposition]]
 
@@ -50,7 +52,9 @@ class Dispatcher:
     def __init__(self, deps: Deps, health: Health) -> None:
         config = deps.config
         self._deps = deps
-        self._lanes = Lanes(config.lane_depth, flow_depth=config.flow_depth)
+        self._comebacks = Comebacks(deps.runtime, least_s=config.defer_min_s, most_s=config.defer_max_s)
+        self._away = Away(deps.runtime)
+        self._lanes = Lanes(config.lane_depth, flow_depth=config.flow_depth, comebacks=self._comebacks)
         self._places = Places(config.max_running, share=config.flow_share_percent / 100, runtime=deps.runtime)
         self._leases = LeaseKeeper(
             deps.ledger, deps.runtime, health, lease_s=config.lease_s, clock_skew_s=config.clock_skew_s
@@ -79,6 +83,10 @@ class Dispatcher:
     def status(self) -> list[Mapping[str, object]]:
         """What is held, running and waiting, for `/status` and the heartbeat."""
         return [self._describe(work) for work in self._works]
+
+    def given_back(self) -> list[Mapping[str, object]]:
+        """Of what waits for room in its lane without being held, or written down, the newest; as `status` would have it."""
+        return self._away.status()
 
     # -- receive to admission ------------------------------------------------------------------------------------------
 
@@ -132,18 +140,18 @@ class Dispatcher:
         is refused, waits for its data or for its lane, or claims nothing is looked up, or written down, first.
         """
         refusal = self._refusal(event, now=self._deps.runtime.now())
+        self._away.comes(event)
         ordinary = refusal is None and delivery.dead_letter_epoch is None and event.data is not None
         ordinary = ordinary and not event.plans
+        if ticket is None:
+            return await self._find_no_room(delivery, event, refusal)
         record: Record | None = None
-        if ticket is None or not ticket.ready.is_set() or not ordinary:
+        if not ticket.ready.is_set() or not ordinary:
             found = await self._open(delivery, event, refusal)
             if isinstance(found, Ended):
                 return found
             record = found
-        if ticket is not None:
-            return await self._take_turn(Work(delivery, event, ticket, key_id, record))
-        message = f"too many events of {event.subject} or its flow wait already"
-        return await self._give_way(delivery, event, record, Hold.LANE, message)
+        return await self._take_turn(Work(delivery, event, ticket, key_id, record))
 
     def _refusal(self, event: Event, *, now: float) -> Outcome | None:
         if event.envelope.type not in self._deps.handlers:
@@ -179,6 +187,22 @@ class Dispatcher:
 
     # -- lane and place ------------------------------------------------------------------------------------------------
 
+    async def _find_no_room(self, delivery: Delivery, event: Event, refusal: Outcome | None) -> Verdict:
+        """Lane or flow is full: the message comes back when there should be room. The first few times nothing is written."""
+        delay_s = self._comebacks.delay_s(event.flow)
+        if event.data_class.deletes:
+            delay_s = min(delay_s, self._deps.config.lease_s / 2)
+        message = f"too many events of {event.subject} or its flow wait already"
+        if refusal is None and delivery.dead_letter_epoch is None and delivery.receive_count <= _UNWRITTEN:
+            given_back = self._endings.give_back(delivery, event, hold=Hold.LANE, message=message, delay_s=delay_s)
+            if given_back is not None:
+                self._away.goes(event, delay_s)
+                return given_back
+        found = await self._open(delivery, event, refusal)
+        if isinstance(found, Ended):
+            return found
+        return await self._runner.put_off(delivery, found, Hold.LANE, message, delay_s)
+
     def _ticket(self, event: Event) -> Ticket | nullcontext[None]:
         # Before the first await, so that order of arrival is kept. What a claim check would lock is not known yet; the
         # ledger's locks hold for it all the same.
@@ -212,8 +236,7 @@ class Dispatcher:
             self._lanes.admit(work.ticket)
             verdict = await self._run_in_turn(work)
             if isinstance(verdict, Hold):
-                message = self._why_it_waits(work, verdict)
-                return await self._give_way(work.delivery, work.event, work.record, verdict, message)
+                return await self._give_way(work, verdict)
             return verdict
         finally:
             self._works.discard(work)
@@ -264,15 +287,13 @@ class Dispatcher:
             return f"{work.event.flow} has had its share of the running places {waited}"
         return f"all {self._deps.config.max_running} running places have been in use {waited}"
 
-    async def _give_way(
-        self, delivery: Delivery, event: Event, record: Record | None, hold: Hold, message: str
-    ) -> Verdict:
+    async def _give_way(self, work: Work, hold: Hold) -> Verdict:
         """Give the message back: others go first. A delete comes back soon, what it pre-empts leaves the subject to it."""
-        found = await self._open(delivery, event, None) if record is None else record
+        found = work.record or await self._open(work.delivery, work.event, None)
         if isinstance(found, Ended):
             return found
-        retry_after = self._deps.config.lease_s / 2 if event.data_class.deletes else None
-        return await self._runner.put_off(delivery, found, hold, message, retry_after)
+        retry_after = self._deps.config.lease_s / 2 if work.event.data_class.deletes else None
+        return await self._runner.put_off(work.delivery, found, hold, self._why_it_waits(work, hold), retry_after)
 
     async def _fetch_data(self, work: Work) -> Outcome | None:
         """Redeem a claim check; the rejection when it cannot be. TransientError: the store does not answer."""

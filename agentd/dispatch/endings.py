@@ -172,6 +172,16 @@ class Endings:
             return Defer(self.deps.config.defer_max_s)
         return disposition_of(verdict.record)
 
+    def give_back(self, delivery: Delivery, event: Event, *, hold: Hold, message: str, delay_s: float) -> Defer | None:
+        """Give the message back as if it had not come: the ledger is told nothing. None when it might end meanwhile."""
+        back_at = self.deps.runtime.now() + delay_s
+        expiry = event.envelope.expirytime
+        if (expiry is not None and back_at > expiry.timestamp()) or back_at > (delivery.retained_until or math.inf):
+            return None
+        self.deps.metrics.events_put_off.labels(hold.value).inc()
+        log.debug("event.given_back", why=hold.value, detail=message, delay_s=round(delay_s, 3))
+        return Defer(delay_s)
+
     async def put_off(
         self, delivery: Delivery, record: Record, *, hold: Hold, message: str, delay_s: float
     ) -> Ended | Defer:
@@ -185,6 +195,7 @@ class Endings:
             return await self.finish(delivery, record, outcome)
         await self.deps.ledger.wait(record.key, Waiting(hold, message, now + delay_s), now=now)
         self.audit_put_off(record, hold, message, now + delay_s)
+        self.deps.metrics.events_put_off.labels(hold.value).inc()
         log.info("event.deferred", why=hold.value, detail=message, delay_s=round(delay_s, 3))
         return Defer(delay_s)
 
@@ -221,11 +232,10 @@ class Endings:
     def _observe(self, delivery: Delivery, record: Record, outcome: Outcome) -> None:
         known_type = record.type if record.type in self.deps.handlers else "unknown"
         reason = outcome.reason.value if outcome.reason else ""
+        seconds = max(0.0, self.deps.runtime.now() - delivery.received_at)
         metrics = self.deps.metrics
         metrics.event_outcomes.labels(known_type, outcome.kind.value, reason).inc()
-        metrics.event_duration.labels(known_type, outcome.kind.value).observe(
-            max(0.0, self.deps.runtime.now() - delivery.received_at)
-        )
+        metrics.event_duration.labels(known_type, outcome.kind.value).observe(seconds)
         metrics.event_attempts.labels(known_type).observe(record.attempts)
         log.info(
             "event.finished",
@@ -234,6 +244,7 @@ class Endings:
             changed=record.changed,
             attempts=record.attempts,
             step=outcome.step,
+            seconds=round(seconds, 3),
             detail=outcome.message,
         )
 

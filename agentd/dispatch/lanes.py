@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 from agentd.core import Lock, LockMode, Subject
+from agentd.dispatch.comebacks import Comebacks
 
 
 class Ticket:
@@ -65,11 +66,15 @@ class Ticket:
 
 
 class Lanes:
-    """All lanes of a replica. `depth` bounds how many events may queue for one subject, `flow_depth` for one flow."""
+    """All lanes of a replica. `depth` bounds how many events may queue for one subject, `flow_depth` for one flow.
 
-    def __init__(self, depth: int, *, flow_depth: int) -> None:
+    `comebacks` is told of whoever leaves.
+    """
+
+    def __init__(self, depth: int, *, flow_depth: int, comebacks: Comebacks) -> None:
         self._depth = depth
         self._flow_depth = flow_depth
+        self._comebacks = comebacks
         self._lanes: dict[Subject, deque[Ticket]] = {}
         self._flows: Counter[str] = Counter()
 
@@ -130,6 +135,7 @@ class Lanes:
     def leave(self, ticket: Ticket) -> None:
         """Give its places up; whoever may go on now is told."""
         self._flows[ticket.flow] -= 1
+        self._comebacks.left(ticket.flow, busy=self._flows[ticket.flow] > 0)
         if not self._flows[ticket.flow]:
             del self._flows[ticket.flow]
         for locked in ticket.modes:

@@ -76,6 +76,9 @@ class Metrics:
         )
         self.events_in_flight = self._gauge("events_in_flight", "Messages held, by phase.", "state")
         self.events_waiting = self._gauge("events_waiting", "Events held that wait, by what for.", "why")
+        self.events_put_off = self._counter(
+            "events_put_off", "Events given back to the queue, by what they wait for.", "why"
+        )
         self.queue_depth = self._gauge("queue_depth", "Messages that the queue could hand out, roughly.", "queue")
         self.queue_oldest_received_age = self._gauge(
             "queue_oldest_received_age_seconds", "Age, since it was sent, of the oldest message held.", "queue"

@@ -215,7 +215,7 @@ def record_from(database: Database, row: Row) -> Record:
 
 def ended_row(row: Row, end: Row, *, changed: bool) -> Row:
     """A row of EVENT as it is once its epoch has ended: it waits for nothing. `end` is from `finished_at` to `sequence`."""
-    return (*row[:11], row[11] or changed, *row[12:14], None, None, None, *end, row[24])
+    return (*row[:11], row[11] or changed, *row[12:14], None, None, None, *end, row[-1])
 
 
 def line(*values: Json) -> str:

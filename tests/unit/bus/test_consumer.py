@@ -223,6 +223,22 @@ async def test_receivers_grow_with_the_load_and_shrink_without(rig: Rig) -> None
     assert rig.metric("receives_total", queue="commands", result="full") >= 2
 
 
+async def test_a_flood_that_is_only_given_back_is_received_by_the_least(rig: Rig) -> None:
+    most = 0.0
+
+    async def handle(delivery: Delivery) -> Disposition:
+        nonlocal most
+        if delivery.receive_count == 1 and int(delivery.body) >= 150:
+            most = max(most, rig.metric("receivers", queue="commands"))
+        return Defer(2.0)
+
+    for ten in range(20):
+        await rig.send(*(f"{10 * ten + one}" for one in range(10)))
+    async with rig.consuming(handle, config=FAST.model_copy(update={"receivers_min": 2, "receivers_max": 8})):
+        await until(lambda: rig.metric("acks_total", disposition="defer", result="done") >= 200)
+    assert most == 2, "the first ones had brought more into being"
+
+
 async def test_idle_consumer_costs_one_long_poll_after_the_other(rig: Rig) -> None:
     await rig.cloud.reset_calls()
     began_at = rig.runtime.monotonic()

@@ -6,10 +6,15 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentd.core import Lock, LockMode, Subject
+from agentd.core import Lock, LockMode, Subject, system_runtime
+from agentd.dispatch.comebacks import Comebacks
 from agentd.dispatch.lanes import Lanes, Ticket
 
 A, B, C = (Subject("project", f"00000000-0000-4000-8000-00000000000{digit}") for digit in "abc")
+
+
+def all_lanes(*, depth: int, flow_depth: int) -> Lanes:
+    return Lanes(depth, flow_depth=flow_depth, comebacks=Comebacks(system_runtime(), least_s=1, most_s=300))
 
 
 def take(
@@ -21,7 +26,7 @@ def take(
 
 
 def test_one_subject_runs_in_order_of_arrival_and_others_run_beside_it() -> None:
-    lanes = Lanes(depth=8, flow_depth=100)
+    lanes = all_lanes(depth=8, flow_depth=100)
     with ExitStack() as first, ExitStack() as others:
         one = take(lanes, first, A)
         two, other = take(lanes, others, A), take(lanes, others, B)
@@ -32,7 +37,7 @@ def test_one_subject_runs_in_order_of_arrival_and_others_run_beside_it() -> None
 
 
 def test_readers_share_a_subject_and_a_writer_waits_for_them_and_holds_up_later_readers() -> None:
-    lanes = Lanes(depth=8, flow_depth=100)
+    lanes = all_lanes(depth=8, flow_depth=100)
     read_a = Lock(A, LockMode.READ)
     with ExitStack() as readers, ExitStack() as writer, ExitStack() as late:
         first, second = take(lanes, readers, B, 1, read_a), take(lanes, readers, C, 1, read_a)
@@ -50,7 +55,7 @@ def test_readers_share_a_subject_and_a_writer_waits_for_them_and_holds_up_later_
 
 
 def test_a_full_lane_takes_nobody() -> None:
-    lanes = Lanes(depth=2, flow_depth=100)
+    lanes = all_lanes(depth=2, flow_depth=100)
     with ExitStack() as stack:
         take(lanes, stack, A)
         take(lanes, stack, A)
@@ -59,7 +64,7 @@ def test_a_full_lane_takes_nobody() -> None:
 
 
 def test_a_full_flow_takes_nobody_whatever_the_subject() -> None:
-    lanes = Lanes(depth=8, flow_depth=2)
+    lanes = all_lanes(depth=8, flow_depth=2)
     with ExitStack() as stack:
         for subject in (A, B):
             assert stack.enter_context(lanes.ticket(subject, 1, deletes=False, locks=(), flow="environment/1"))
@@ -70,7 +75,7 @@ def test_a_full_flow_takes_nobody_whatever_the_subject() -> None:
 
 
 def test_an_admitted_delete_preempts_older_events_of_its_own_subject() -> None:
-    lanes = Lanes(depth=8, flow_depth=100)
+    lanes = all_lanes(depth=8, flow_depth=100)
     with ExitStack() as stack:
         older, newer = take(lanes, stack, A, 1), take(lanes, stack, A, 3)
         reader = take(lanes, stack, B, 1, Lock(A, LockMode.READ))
@@ -94,7 +99,7 @@ def test_an_admitted_delete_preempts_older_events_of_its_own_subject() -> None:
 def test_whoever_waits_has_its_turn_in_the_end_and_no_two_writers_share(
     wishes: list[tuple[Subject, list[tuple[Subject, LockMode]]]], random: Random
 ) -> None:
-    lanes = Lanes(depth=100, flow_depth=100)
+    lanes = all_lanes(depth=100, flow_depth=100)
     waiting: list[tuple[Ticket, ExitStack]] = []
     for subject, locks in wishes:
         stack = ExitStack()

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import pytest
 
-from agentd.core import Context, Defer, Delete, handler
+from agentd.core import Context, DeadLetter, Defer, Delete, Hold, Reason, handler
 from agentd.events import BuildCleanup, EventData, PackageCreate, ProjectCreate, ProjectDelete
-from tests.unit.dispatch.events import cleanup, create, delete, delivery, key, package
+from tests.unit.dispatch.events import cleanup, create, delete, delivery, key, package, uuid, when
 from tests.unit.dispatch.world import Replica, World
-from tests.virtual_time import about
+from tests.virtual_time import START, about
 
 SECONDS = 4.0
 
@@ -86,17 +87,66 @@ async def test_readers_on_two_replicas_share_their_project(world: World) -> None
     assert sorted(log.seen) == [("11", 0, 4), ("12", 0, 4)]
 
 
-async def test_a_full_lane_gives_the_message_back_at_once(world: World) -> None:
-    log = Log()
-    replica = await world.replica(*log.handlers, lane_depth=2)
+async def crowded(world: World) -> Replica:
+    replica = await world.replica(*Log().handlers, lane_depth=2)
     for number in (1, 2):
         replica.begin(delivery(create(number, generation=number), message_id=f"m-{number}"))
     await replica.runtime.sleep(0.5)
-    assert await replica.handle(delivery(create(3, generation=3), message_id="m-3")) == Defer(1.0)
+    return replica
+
+
+async def test_a_full_lane_gives_the_message_back_at_once_and_writes_nothing(world: World) -> None:
+    replica = await crowded(world)
+    given = await replica.handle(delivery(create(3, generation=3), message_id="m-3"))
+    assert isinstance(given, Defer)
+    assert 1 <= given.delay_s <= 2
     assert replica.runtime.monotonic() == 0.5
+    assert await replica.ledger.lookup(key(3)) is None
+    (away,) = replica.dispatcher.given_back()
+    assert (away["event_id"], away["waits_for"], away["behind"]) == (uuid(3), Hold.LANE, None)
+    await replica.runtime.sleep(given.delay_s)
+    assert replica.dispatcher.given_back() == [], "it should be back"
+
+
+async def test_what_comes_back_is_not_away(world: World) -> None:
+    replica = await crowded(world)
+    await replica.handle(delivery(create(3, generation=3), message_id="m-3"))
+    await replica.runtime.sleep(4)
+    assert await replica.handle(delivery(create(3, generation=3), message_id="m-3")) == Delete()
+    assert replica.dispatcher.given_back() == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more"),
+    [
+        ({}, {"receive_count": 4}),
+        ({}, {"dead_letter_epoch": 1}),
+    ],
+    ids=["given back often enough", "redriven"],
+)
+async def test_what_may_not_wait_unknown_is_written_down(
+    world: World, attributes: dict[str, Any], more: dict[str, Any]
+) -> None:
+    replica = await crowded(world)
+    given = await replica.handle(delivery(create(3, generation=3, **attributes), message_id="m-3", **more))
+    assert isinstance(given, Defer)
     waiting = (await replica.record(key(3))).waiting
     assert waiting is not None
     assert waiting.why == "lane"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more"),
+    [({"expirytime": when(1.2)}, {}), ({}, {"retained_until": START + 1.2})],
+    ids=["its expiry", "the queue's retention"],
+)
+async def test_an_event_that_finds_no_room_before_its_end_has_waited_too_long(
+    world: World, attributes: dict[str, Any], more: dict[str, Any]
+) -> None:
+    replica = await crowded(world)
+    given = await replica.handle(delivery(create(3, generation=3, **attributes), message_id="m-3", **more))
+    assert isinstance(given, DeadLetter)
+    assert given.reason is Reason.DEFERRED_TOO_LONG
 
 
 async def test_a_wait_for_the_lane_that_is_too_long_gives_the_slot_back(world: World) -> None:
