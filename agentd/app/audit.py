@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from agentd import __version__
 from agentd.app.parts import Replica
 from agentd.audit import FileAuditLog, OpenAudit, open_audit
+from agentd.bus.sqs_calls import new_session
 from agentd.core import AuditKind, AuditStore, PermanentError, TransientError
 from agentd.platform.aws.audit import S3AuditStore
 from agentd.platform.aws.session import AwsSession
@@ -57,7 +58,7 @@ async def _store(stack: AsyncExitStack, replica: Replica) -> AuditStore | None:
     settings, config = replica.settings, replica.settings.audit
     place = f"{settings.tenant_id}/{settings.cluster_id}"
     if config.bucket is not None:
-        session = await stack.enter_async_context(AwsSession(settings.aws))
+        session = await stack.enter_async_context(AwsSession(settings.aws, new_session(settings.aws.profile)))
         return S3AuditStore(
             await session.s3(),
             bucket=config.bucket,

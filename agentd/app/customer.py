@@ -8,6 +8,7 @@ from agentd.app.boundary import Boundary
 from agentd.app.controls import Controls
 from agentd.app.documents import Document, Name, Read, file, secret
 from agentd.app.parts import Replica
+from agentd.bus.sqs_calls import new_session
 from agentd.core import AuditLog
 from agentd.dispatch.policy import Budget, Gate, Policy, let_in, read_policy
 from agentd.events import (
@@ -58,7 +59,8 @@ async def open_boundary(stack: AsyncExitStack, replica: Replica, ledger: Ledger,
 async def _keys(stack: AsyncExitStack, replica: Replica) -> Document[KeySet] | None:
     config = replica.settings.signatures
     if config.keys_secret is not None:
-        session = await stack.enter_async_context(AwsSession(replica.settings.aws))
+        aws = replica.settings.aws
+        session = await stack.enter_async_context(AwsSession(aws, new_session(aws.profile)))
         store = AwsSecrets(await session.secrets(), metrics=replica.metrics, runtime=replica.runtime)
         read, where = secret(store, config.keys_secret), f"signatures.keys_secret {config.keys_secret}"
     elif config.keys_file is not None:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 
+from agentd.bus.sqs_calls import new_session
 from agentd.core import ArtifactStore, Runtime
 from agentd.platform import Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
 from agentd.platform.aws.artifacts import S3Artifacts
@@ -29,7 +30,7 @@ class Platform:
 
 async def open_platform(stack: AsyncExitStack, settings: Settings, runtime: Runtime, metrics: Metrics) -> Platform:
     """The adapters, until the stack closes. Raises PermanentError."""
-    session = await stack.enter_async_context(AwsSession(settings.aws))
+    session = await stack.enter_async_context(AwsSession(settings.aws, new_session(settings.aws.profile)))
     ports: dict[type, object] = {
         ImageRegistry: await open_registry(session, settings, runtime, metrics),
         RepositoryDefaults: settings.registry.defaults(),

@@ -25,11 +25,14 @@ _ATTEMPTS = 4
 
 
 class AwsSession:
-    """An async context manager. Credentials are looked up by the SDK, from every usual source."""
+    """An async context manager. Credentials are looked up by the SDK, from every usual source.
 
-    def __init__(self, config: AwsConfig) -> None:
+    `session`: one that shares with others what the SDK has read of endpoints and services.
+    """
+
+    def __init__(self, config: AwsConfig, session: AioSession | None = None) -> None:
         self._config = config
-        self._session = AioSession(profile=config.profile)
+        self._session = session or AioSession(profile=config.profile)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
