@@ -7,12 +7,12 @@ from agentd.events import ProjectConfigure
 from agentd.platform import Cluster, ClusterDefaults, keys
 from handlers import identity_templates
 from handlers.manifests.projects import ProjectConfiguration, configuration, configuration_ref
-from handlers.rights import APPLY, kubernetes
+from handlers.rights import APPLY, SYSTEM, kubernetes
 
 FACET = "config"
 WRITE = "write configuration"
 REMOVE = "remove configuration"
-PERMISSIONS = kubernetes(("configmaps",), *APPLY, "delete")
+PERMISSIONS = kubernetes(("configmaps",), *APPLY, "delete", namespace=SYSTEM)
 
 
 def desired(ctx: Context) -> ProjectConfiguration:

@@ -2,17 +2,36 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from agentd.cli.permissions import needs
+from agentd.cli.schema import azure_text, iam_text, rbac_text
+from agentd.core import Permission
+from agentd.dispatch import load_handlers
 from agentd.events.schema import write_all
-from agentd.settings import settings_reference
+from agentd.settings import Settings, load, settings_reference
 from agentd.telemetry import Metrics, metrics_reference
 from proxy.generate import write_code, write_reference
+
+_EXAMPLES = Path(__file__).parents[2] / "deploy" / "settings"
+_EXAMPLE_SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/conveyor"
+
+
+def _granted(example: str, text: Callable[[Settings, Sequence[Permission]], str]) -> str:
+    """What an installation with the example's settings is to be allowed."""
+    settings = load(_EXAMPLES / example, {}).settings
+    return text(settings, [need.permission for need in needs(settings, load_handlers())])
+
 
 _TEXTS: Mapping[Path, Callable[[], str]] = {
     Path("docs/metrics.md"): lambda: metrics_reference(Metrics()),
     Path("docs/settings.md"): settings_reference,
+    Path("deploy/permissions/rbac.yaml"): lambda: _granted("aws.yaml", rbac_text),
+    Path("deploy/permissions/iam-policy.json"): lambda: _granted("aws.yaml", iam_text),
+    Path("deploy/permissions/azure-role.json"): lambda: _granted(
+        "azure.yaml", lambda _settings, needed: azure_text(needed, _EXAMPLE_SCOPE)
+    ),
 }
 # Folders that hold nothing else.
 _FOLDERS: Mapping[Path, Callable[[Path], None]] = {

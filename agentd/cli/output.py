@@ -23,9 +23,14 @@ output_option = click.option(
 )
 
 
+def json_text(value: Json) -> str:
+    """One JSON document, with the end of its last line."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
+
+
 def print_json(value: Json) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    click.echo(json_text(value), nl=False)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:

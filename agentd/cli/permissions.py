@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Formatter
 
 from agentd.bus import QueueKind, kind_of
 from agentd.bus.address import azure_dead_letters_url
 from agentd.core import Handler, Permission
 from agentd.ledger.config import LedgerConfig, LedgerKind
+from agentd.platform.config import ClusterConfig
 from agentd.settings import Settings
 
 AGENT = "agentd"
@@ -45,6 +46,13 @@ AZURE_LEDGER_ACTIONS = tuple(
     f"{_TABLES}/entities/{action}" for action in ("read", "write", "delete", "add/action", "update/action")
 )
 """The same on an Azure Table; all are part of the role Storage Table Data Contributor, as is making the table."""
+
+_PROXY_READS: Mapping[str, tuple[str, ...]] = {
+    "configmaps": ("list", "watch"),
+    "namespaces": ("list", "watch"),
+    "nodes": ("list",),
+}
+"""What the proxy's answers are read from, by resource."""
 
 _READS_SECRET = ("secretsmanager:GetSecretValue",)
 
@@ -89,15 +97,19 @@ def default_groups() -> Groups:
 def of_handlers(handlers: Mapping[str, Handler], groups: Groups) -> tuple[Need, ...]:
     """What the handlers declare, by event. What rests on a setting that is not set is not needed."""
     return tuple(
-        Need(Permission(declared.service, declared.action, resource), event_type)
+        Need(replace(declared, resource=resource, namespace=namespace), event_type)
         for event_type, handler in sorted(handlers.items())
         for declared in sorted(handler.permissions)
         if (resource := _filled(declared.resource, groups)) is not None
+        and (namespace := _filled(declared.namespace, groups)) is not None
     )
 
 
 def of_agent(settings: Settings) -> tuple[Need, ...]:
-    """What the agent needs beside its handlers: its queues and ledger, a login to the registry, the artifact store."""
+    """What the agent needs beside its handlers: queues and ledger, a login to the registry, the artifact store, the proxy's
+
+    reads of the cluster.
+    """
     queues = {
         "commands": settings.commands.queue_url,
         "dead-letters": settings.commands.dead_letter_queue_url or _beside(settings.commands.queue_url),
@@ -105,7 +117,8 @@ def of_agent(settings: Settings) -> tuple[Need, ...]:
     }
     found = [need for name, url in sorted(queues.items()) for need in _of_queue_at(name, url)]
     found += [*_of_ledger(settings.ledger), *_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
-    return (*found, *_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix))
+    found += [*_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix)]
+    return (*found, *_of_cluster(settings.cluster), *_of_proxy(settings))
 
 
 def _of_ledger(config: LedgerConfig) -> Iterator[Need]:
@@ -127,6 +140,22 @@ def _of_audit(settings: Settings) -> Iterator[Need]:
     if config.enabled and config.bucket is not None:
         place = f"{config.bucket}/{config.prefix}/{settings.tenant_id}/{settings.cluster_id}"
         yield from _on(f"arn:aws:s3:::{place}/*", ("s3:GetObject", "s3:PutObject"))
+
+
+def _of_cluster(config: ClusterConfig) -> Iterator[Need]:
+    if config.access == "eks":
+        yield from _on(f"arn:aws:eks:*:*:cluster/{config.eks_cluster}", ("eks:DescribeCluster",))
+
+
+def _of_proxy(settings: Settings) -> Iterator[Need]:
+    if settings.proxy.listen_port is not None and settings.cluster.access != "none":
+        yield from of_proxy()
+
+
+def of_proxy() -> Iterator[Need]:
+    """What the proxy reads in the cluster."""
+    for resource, verbs in _PROXY_READS.items():
+        yield from (Need(Permission("kubernetes", verb, resource), AGENT) for verb in verbs)
 
 
 def _of_queue_at(name: str, url: str) -> Iterator[Need]:

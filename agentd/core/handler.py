@@ -84,11 +84,16 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Permission:
-    """One right that a handler needs: `service` aws, kubernetes or azure; `action` as the provider spells it."""
+    """One right that a handler needs: `service` aws, kubernetes or azure; `action` as the provider spells it.
+
+    `namespace`: the only one that a right in the cluster is needed in; it is needed in all of them when empty. Settings may
+    stand in braces in `resource` and `namespace`.
+    """
 
     service: str
     action: str
     resource: str
+    namespace: str = ""
 
 
 Run = Callable[[Context, D], Awaitable[None]]

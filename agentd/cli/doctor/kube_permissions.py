@@ -8,6 +8,7 @@ from agentd.cli.doctor.findings import Finding, failed, ok
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
 from agentd.cli.doctor.words import some
+from agentd.cli.grants.rbac import api_resource
 from agentd.cli.permissions import Need
 from agentd.core import Permission
 
@@ -24,7 +25,7 @@ async def _permissions(site: Site) -> Sequence[Finding]:
 
     async def ask(permission: Permission) -> str | None:
         async with slots:
-            return await cluster.allowed(permission)
+            return await cluster.allowed(permission, namespace=permission.namespace or None)
 
     async with asyncio.TaskGroup() as group:
         tasks = {permission: group.create_task(ask(permission)) for permission in wanted}
@@ -46,23 +47,23 @@ def summed_up(
     """All together, then each right."""
     found = [judged(permission, events, refusals[permission]) for permission, events in wanted.items()]
     denied = sum(refusal is not None for refusal in refusals.values())
-    told = f"{len(found) - denied} of {len(found)} allowed in the whole cluster"
+    told = f"{len(found) - denied} of {len(found)} allowed"
     if denied:
-        mend = "add what is listed below to the agent's ClusterRole; `agentd schema permissions` has all of it"
+        mend = "apply what `agentd schema permissions -o rbac` prints, or add the rules below to its ClusterRole"
         return [failed(CHECK, told, mend), *found]
     return [ok(CHECK, told), *found]
 
 
 def judged(permission: Permission, events: Sequence[str], refusal: str | None) -> Finding:
     """One right."""
-    check = f"{CHECK}.{permission.action} {permission.resource}"
+    where = f" in {permission.namespace}" if permission.namespace else ""
+    check = f"{CHECK}.{permission.action} {permission.resource}{where}"
     if refusal is None:
         return ok(check, "allowed")
-    resource, _, subresource = permission.resource.partition("/")
-    plural, _, group = resource.partition(".")
-    named = f"{plural}/{subresource}" if subresource else plural
-    rule = f'apiGroups ["{group}"], resources ["{named}"], verbs ["{permission.action}"]'
-    return failed(check, refusal, f"add a rule to the agent's ClusterRole: {rule}; needed by {some(events)}")
+    group, resource = api_resource(permission.resource)
+    rule = f'apiGroups ["{group}"], resources ["{resource}"], verbs ["{permission.action}"]'
+    role = f"Role{where}" if where else "ClusterRole"
+    return failed(check, refusal, f"add a rule to the agent's {role}: {rule}; needed by {some(events)}")
 
 
 CHECKS = (Check((CHECK,), _permissions, "mend cluster.healthy and handlers.load first"),)
