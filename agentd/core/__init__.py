@@ -9,6 +9,7 @@ from agentd.core.collector import spare_the_collector
 from agentd.core.config import AwsConfig, AzureConfig, Config, unusable_connection_string
 from agentd.core.cuts import Cut, Deadline
 from agentd.core.delivery import Delivery, Phase
+from agentd.core.differences import differences
 from agentd.core.errors import (
     AgentError,
     LeaseLost,
@@ -44,7 +45,7 @@ from agentd.core.outcome import (
     Retry,
 )
 from agentd.core.permits import Permit, Permits
-from agentd.core.plans import Action, FieldChange, Plan, PlannedChange
+from agentd.core.plans import Action, FieldChange, Plan, PlanFence, PlannedChange
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.secrets import SecretStore
@@ -93,6 +94,7 @@ __all__ = [
     "Permits",
     "Phase",
     "Plan",
+    "PlanFence",
     "PlannedChange",
     "PolicyRefused",
     "Preempted",
@@ -106,6 +108,7 @@ __all__ = [
     "Subject",
     "SubjectAccount",
     "TransientError",
+    "differences",
     "handler",
     "side_by_side",
     "spare_the_collector",

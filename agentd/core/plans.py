@@ -5,7 +5,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
+
+from agentd.core.errors import PermanentError
+from agentd.core.reasons import Reason
+from agentd.core.subject import Subject
 
 Json = Any  # a value as the object's own API has it
 
@@ -77,6 +81,20 @@ class Plan:
             for change in self
         ]
         return {"hash": hash_of(changes), "changes": changes}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFence:
+    """The fence of an event that is planned: it says on whose behalf, and lets nothing be written."""
+
+    subject: Subject
+    generation: int
+    event_id: str
+    owner_id: str
+
+    async def before_write(self, obj: str, *, stamp: bool = False, destroys: bool = False) -> NoReturn:
+        """Ports that plan never come here; one that does not plan is stopped."""
+        raise PermanentError(Reason.INTERNAL_ERROR, f"a plan writes nothing: {obj} was about to be written")
 
 
 def hash_of(changes: Sequence[Mapping[str, Json]]) -> str:

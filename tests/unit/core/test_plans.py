@@ -1,6 +1,18 @@
 """Plans: what several writes to one object come to, and the hash that names a plan."""
 
-from agentd.core import Action, FieldChange, Plan, PlannedChange
+import pytest
+
+from agentd.core import (
+    Action,
+    Fence,
+    FieldChange,
+    PermanentError,
+    Plan,
+    PlanFence,
+    PlannedChange,
+    Reason,
+    Subject,
+)
 
 CREATED = PlannedChange("kubernetes:namespace/dev", Action.CREATE, (FieldChange("spec", None, 1),))
 
@@ -41,3 +53,11 @@ def test_a_hash_names_what_would_be_done_in_whatever_order() -> None:
     assert [change["object"] for change in one["changes"]] == [CREATED.obj, other.obj]
     assert plan_of(other).json()["hash"] != one["hash"]
     assert plan_of(changed(1, 2)).json()["hash"] != plan_of(changed(0, 2)).json()["hash"], "from another state"
+
+
+async def test_a_plans_fence_lets_nothing_be_written() -> None:
+    fence: Fence = PlanFence(Subject("environment", "e1"), 3, "event", "owner")
+    assert (fence.generation, fence.owner_id) == (3, "owner")
+    with pytest.raises(PermanentError, match=r"a plan writes nothing: ecr:repository/a\b") as caught:
+        await fence.before_write("ecr:repository/a", stamp=True)
+    assert caught.value.reason is Reason.INTERNAL_ERROR
