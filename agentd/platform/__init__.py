@@ -10,6 +10,7 @@ from agentd.platform.cluster import (
     Manifest,
     Node,
     ObjectRef,
+    Preview,
 )
 from agentd.platform.cluster_defaults import ClusterDefaults
 from agentd.platform.identities import Identities, Identity, IdentitySpec
@@ -44,6 +45,7 @@ __all__ = [
     "Manifest",
     "Node",
     "ObjectRef",
+    "Preview",
     "RegistryCredentials",
     "Repository",
     "RepositoryAccess",

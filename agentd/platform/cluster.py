@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from agentd.core import Fence, Permission
+from agentd.core import Fence, Permission, Plan
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON; its shape is its kind's own."""
@@ -56,6 +56,19 @@ class Applied(StrEnum):
     STAMPED = "stamped"
     """The content was right already; only the generation was written."""
     UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an apply would do. `before` is None where there is no object; `after` is what the server would make of it.
+
+    `waits`: what the object has to wait for, such as its namespace; `after` is then the manifest itself, with its marks.
+    """
+
+    applied: Applied
+    before: Manifest | None
+    after: Manifest
+    waits: str | None = None
 
 
 class ChangeKind(StrEnum):
@@ -162,6 +175,22 @@ class Cluster(ClusterReader):
         """
 
     @abstractmethod
+    async def preview(self, manifest: Manifest, *, fence: Fence) -> Preview:
+        """The object before and after an apply that is only tried: the server is asked, nothing is written.
+
+        Strict field validation, and the same errors as from an apply, but for what has to come first: see `Preview.waits`.
+        """
+
+    @abstractmethod
+    async def owned(
+        self, kinds: Sequence[Kind], *, namespace: str | None, labels: Mapping[str, str], fence: Fence
+    ) -> Sequence[Manifest]:
+        """Every object of these kinds with the labels that is the fence's subject's own.
+
+        Kinds that the cluster lacks have no objects; those that belong to no namespace are looked for everywhere.
+        """
+
+    @abstractmethod
     async def scale(
         self, ref: ObjectRef, replicas: int, *, annotations: Mapping[str, str | None], fence: Fence
     ) -> bool:
@@ -191,4 +220,12 @@ class Cluster(ClusterReader):
 
         So the newest holder finds and removes what a late create has left. Returns what was deleted; what is on its way out
         already is let be, and kinds that the cluster lacks have no objects.
+        """
+
+    @abstractmethod
+    def planning(self, plan: Plan) -> "Cluster":
+        """A cluster that writes nothing: it records in the plan what would be written, and reads as if it had been.
+
+        Ownership and generations are checked all the same. What was deleted is gone at once; a watch ends when it has told
+        what there is, for nothing follows from a plan.
         """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentd.core import Fence, Reason, TransientError
-from agentd.platform.cluster import Applied, Manifest, ObjectRef
+from agentd.platform.cluster import Applied, Manifest, ObjectRef, Preview
 from agentd.platform.kubernetes import managed_fields, marks
 from agentd.platform.kubernetes.content import same_content
 from agentd.platform.kubernetes.errors import CallCode, Failure
@@ -21,8 +21,9 @@ TRIES = 6
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """What an apply would change."""
+    """What an apply would change. `after` is the object then."""
 
+    after: Manifest
     content: bool
     dropped: bool
     """Fields of the creation are not wanted any more; they must be handed over before an apply can remove them."""
@@ -55,24 +56,34 @@ async def apply(obj: Object, manifest: Manifest, fence: Fence) -> Applied:
     raise busy(obj.ref)
 
 
-async def plan(obj: Object, manifest: Manifest, fence: Fence) -> Applied:
-    """What an apply would do, without effect."""
+async def preview(obj: Object, manifest: Manifest, fence: Fence) -> Preview:
+    """See Cluster.preview."""
     wanted = marks.marked(manifest, fence)
     for _ in range(TRIES):
         live = await obj.get()
-        if live is None:
-            answer = await obj.try_create(wanted)
-            if not isinstance(answer, Failure) or answer.code is CallCode.NOT_FOUND:
-                return Applied.CREATED  # also where the namespace is not there yet: it would be by then
-            continue
-        _check(live, obj.ref, fence)
-        differs = await _compare(obj, wanted, live)
-        if differs is None:
-            continue
-        if not differs.nothing:
-            return Applied.CHANGED
-        return Applied.UNCHANGED if marks.is_stamped(live, fence) else Applied.STAMPED
+        found = await (_preview_new(obj, wanted) if live is None else _preview_change(obj, wanted, live, fence))
+        if found is not None:
+            return found
     raise busy(obj.ref)
+
+
+async def _preview_new(obj: Object, wanted: Manifest) -> Preview | None:
+    answer = await obj.try_create(wanted)
+    if not isinstance(answer, Failure):
+        return Preview(Applied.CREATED, None, answer)
+    if answer.code is CallCode.NOT_FOUND:
+        return Preview(Applied.CREATED, None, wanted, namespace_missing(obj.ref, answer).message)
+    return None
+
+
+async def _preview_change(obj: Object, wanted: Manifest, live: Manifest, fence: Fence) -> Preview | None:
+    _check(live, obj.ref, fence)
+    differs = await _compare(obj, wanted, live)
+    if differs is None:
+        return None
+    if not differs.nothing:
+        return Preview(Applied.CHANGED, live, differs.after)
+    return Preview(Applied.UNCHANGED if marks.is_stamped(live, fence) else Applied.STAMPED, live, live)
 
 
 def busy(ref: ObjectRef) -> TransientError:
@@ -129,6 +140,7 @@ async def _compare(obj: Object, wanted: Manifest, live: Manifest) -> _Difference
     if isinstance(applied, Failure):
         return None
     dropped: Sequence[managed_fields.Path] = ()
+    without: Manifest | Failure | None = None
     extra = managed_fields.left_over(live, applied)
     if extra:
         without = await obj.try_without(live, extra)
@@ -139,4 +151,6 @@ async def _compare(obj: Object, wanted: Manifest, live: Manifest) -> _Difference
         else:
             return None
     entries = managed_fields.handed_over(live, applied, dropped)
-    return _Difference(not same_content(applied, live), bool(dropped), entries)
+    remade = None if isinstance(without, Failure) else without
+    after = managed_fields.taken_from(remade, applied, dropped)
+    return _Difference(after, not same_content(applied, live), bool(dropped), entries)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 
-from agentd.core import Fence, Permission, Runtime
-from agentd.platform.cluster import Applied, Change, Cluster, Kind, Manifest, Node, ObjectRef
+from agentd.core import Fence, Permission, Plan, Runtime
+from agentd.platform.cluster import Applied, Change, Cluster, Kind, Manifest, Node, ObjectRef, Preview
 from agentd.platform.config import ClusterConfig
 from agentd.platform.kubernetes import apply, deletion, marks, scaling
 from agentd.platform.kubernetes.blockers import Blockers
@@ -13,6 +13,7 @@ from agentd.platform.kubernetes.calls import Calls, Request
 from agentd.platform.kubernetes.connection import Connection
 from agentd.platform.kubernetes.nodes import read_node
 from agentd.platform.kubernetes.objects import Object
+from agentd.platform.kubernetes.planning import PlanningCluster
 from agentd.platform.kubernetes.resources import Resources
 from agentd.platform.kubernetes.reviews import review
 from agentd.platform.kubernetes.watching import Selection, Watching
@@ -61,8 +62,17 @@ class KubernetesCluster(Cluster):
         return await review(self._calls, permission, namespace)
 
     async def apply(self, manifest: Manifest, *, fence: Fence, dry_run: bool = False) -> Applied:
-        obj = await self._object(ObjectRef.of(manifest))
-        return await (apply.plan if dry_run else apply.apply)(obj, manifest, fence)
+        if dry_run:
+            return (await self.preview(manifest, fence=fence)).applied
+        return await apply.apply(await self._object(ObjectRef.of(manifest)), manifest, fence)
+
+    async def preview(self, manifest: Manifest, *, fence: Fence) -> Preview:
+        return await apply.preview(await self._object(ObjectRef.of(manifest)), manifest, fence)
+
+    async def owned(
+        self, kinds: Sequence[Kind], *, namespace: str | None, labels: Mapping[str, str], fence: Fence
+    ) -> Sequence[Manifest]:
+        return [manifest for kind in kinds for _, manifest in await self._owned(kind, namespace, labels, fence)]
 
     async def scale(
         self, ref: ObjectRef, replicas: int, *, annotations: Mapping[str, str | None], fence: Fence
@@ -87,16 +97,22 @@ class KubernetesCluster(Cluster):
     ) -> Sequence[ObjectRef]:
         deleted: list[ObjectRef] = []
         for kind in kinds:
-            resource = await self._resources.find(kind)
-            if resource is None:
-                continue
-            selection = Selection(
-                resource, namespace if resource.namespaced else None, {**labels, **marks.owned_by(fence)}
-            )
-            listing = await self._watching.list(selection)
-            found = [(Object(self._calls, resource, ObjectRef.of(item)), item) for item in listing.items]
+            found = await self._owned(kind, namespace, labels, fence)
             deleted += await deletion.prune(found, frozenset(keep), fence)
         return deleted
+
+    def planning(self, plan: Plan) -> Cluster:
+        return PlanningCluster(self, plan)
+
+    async def _owned(
+        self, kind: Kind, namespace: str | None, labels: Mapping[str, str], fence: Fence
+    ) -> Sequence[tuple[Object, Manifest]]:
+        resource = await self._resources.find(kind)
+        if resource is None:
+            return []
+        selection = Selection(resource, namespace if resource.namespaced else None, {**labels, **marks.owned_by(fence)})
+        listing = await self._watching.list(selection)
+        return [(Object(self._calls, resource, ObjectRef.of(item)), item) for item in listing.items]
 
     async def _object(self, ref: ObjectRef) -> Object:
         return Object(self._calls, await self._resources.of(ref.kind), ref)

@@ -8,6 +8,7 @@ client-side apply; but for the server's defaults, which the POST owns as well an
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from agentd.platform.cluster import FIELD_MANAGER, Manifest
@@ -58,6 +59,23 @@ def removal(live: Manifest, paths: Iterable[Path]) -> list[Operation]:
 def changed(live: Manifest, other: Manifest, paths: Iterable[Path]) -> Sequence[Path]:
     """Those of the fields that are not the same in another state of the object."""
     return [path for path in paths if _value(live, path) != _value(other, path)]
+
+
+def taken_from(source: Manifest | None, manifest: Manifest, paths: Iterable[Path]) -> Manifest:
+    """The manifest with these fields as they are in the source; without those that the source has not."""
+    made = deepcopy(manifest)
+    found = [(pointer, path) for path in paths if (pointer := _resolve(made, path)) is not None]
+    # The last first: an item that goes moves those behind it.
+    for (*above, last), path in sorted(found, reverse=True):
+        holder: Any = made
+        for step in above:
+            holder = holder[step]
+        value = _MISSING if source is None else _value(source, path)
+        if value is _MISSING:
+            del holder[last]
+        else:
+            holder[last] = value
+    return made
 
 
 def handed_over(live: Manifest, applied: Manifest, dropped: Iterable[Path] = ()) -> list[Entry] | None:

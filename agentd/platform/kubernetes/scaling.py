@@ -1,6 +1,7 @@
 """Replicas and the annotations that go with them, in one write."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 from agentd.core import Fence, Reason, TransientError
 from agentd.platform.cluster import Manifest
@@ -19,7 +20,7 @@ async def scale(obj: Object, replicas: int, annotations: Mapping[str, str | None
             raise TransientError(Reason.UNAVAILABLE, f"{obj.ref} is not there")
         marks.check_own(live, obj.ref, fence)
         marks.check_standing(live, obj.ref)
-        is_right = _is_scaled(live, replicas, annotations)
+        is_right = is_scaled(live, replicas, annotations)
         if is_right and marks.is_stamped(live, fence):
             return lost is not None
         if lost is not None:
@@ -32,8 +33,18 @@ async def scale(obj: Object, replicas: int, annotations: Mapping[str, str | None
     raise busy(obj.ref)
 
 
-def _is_scaled(live: Manifest, replicas: int, annotations: Mapping[str, str | None]) -> bool:
+def is_scaled(live: Manifest, replicas: int, annotations: Mapping[str, str | None]) -> bool:
+    """Whether the object has as many replicas, and these annotations."""
     found = live["metadata"].get("annotations") or {}
     return bool(live["spec"].get("replicas") == replicas) and all(
         found.get(key) == value for key, value in annotations.items()
     )
+
+
+def scaled(live: Manifest, replicas: int, annotations: Mapping[str, str | None]) -> Manifest:
+    """The object as a scale leaves it."""
+    made = deepcopy(live)
+    found = {**(made["metadata"].get("annotations") or {}), **annotations}
+    made["metadata"]["annotations"] = {key: value for key, value in found.items() if value is not None}
+    made["spec"]["replicas"] = replicas
+    return made
