@@ -13,7 +13,7 @@ from agentd.platform.cluster import (
     Preview,
 )
 from agentd.platform.cluster_defaults import ClusterDefaults
-from agentd.platform.identities import Identities, Identity, IdentitySpec
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState
 from agentd.platform.registry import (
     DEPLOYED_TAG_PREFIX,
     Image,
@@ -38,6 +38,7 @@ __all__ = [
     "Identities",
     "Identity",
     "IdentitySpec",
+    "IdentityState",
     "Image",
     "ImageRegistry",
     "Kind",

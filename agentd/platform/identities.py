@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentd.core import Fence
+from agentd.core import Fence, PermanentError, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,29 @@ class Identity:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+def refuse_held(obj: str, holders: Sequence[str]) -> None:
+    """Raise PermanentError(in_use) that names what else holds an identity, if anything does."""
+    if holders:
+        raise PermanentError(
+            Reason.IN_USE, f"{obj} is held by what is not the agent's own: {', '.join(sorted(holders))}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityState:
+    """What an identity is and may do, in terms that can be compared.
+
+    `trust` are the service accounts that may become it, as `namespace/name`; or the provider's own text when it lets in
+    others. What the provider does not have is None.
+    """
+
+    trust: tuple[str, ...] | str
+    policies: tuple[str, ...]
+    boundary: str | None
+    description: str
+    max_session_s: int | None
+
+
 class Identities(ABC):
     """Identities under one path of one account.
 
@@ -53,6 +76,29 @@ class Identities(ABC):
     @abstractmethod
     async def identities(self) -> Sequence[Identity]:
         """All identities that are the agent's own."""
+
+    @abstractmethod
+    def object_name(self, name: str) -> str:
+        """What fences, plans and errors call an identity."""
+
+    @abstractmethod
+    def id_of(self, name: str) -> str:
+        """The id that an identity of this name would be given."""
+
+    @abstractmethod
+    async def state(self, name: str) -> IdentityState | None:
+        """What the identity is and may do, whoever made it; None when there is none."""
+
+    @abstractmethod
+    def wanted(self, spec: IdentitySpec, found: IdentityState | None) -> IdentityState | None:
+        """What `ensure` would make of it: equal to what was found when there is nothing to do.
+
+        PermanentError(invalid_request) and None as from `ensure`.
+        """
+
+    @abstractmethod
+    async def holders(self, name: str) -> Sequence[str]:
+        """What else holds the identity, so that it cannot be deleted, such as an instance profile."""
 
     @abstractmethod
     async def ensure(self, spec: IdentitySpec, *, fence: Fence) -> Identity | None:

@@ -1,4 +1,6 @@
-"""Label and annotation keys of Kubernetes objects. All are in the metadata of objects, never in a pod template.
+"""Keys of what the agent writes on objects: labels and annotations of Kubernetes, tags of a cloud.
+
+On Kubernetes all are in the metadata of objects, never in a pod template.
 
 Source of the recommended ones: "Recommended labels" and "Well-known labels, annotations and taints" of Kubernetes.
 """
@@ -9,6 +11,8 @@ PREFIX = "conveyor.internal"
 OWNER_ID = f"{PREFIX}/owner-id"
 GENERATION = f"{PREFIX}/generation"
 EVENT_ID = f"{PREFIX}/event-id"
+SUBJECT = f"{PREFIX}/subject"
+"""What an object of a cloud belongs to, such as `project/<id>`."""
 ENVIRONMENT_ID = f"{PREFIX}/environment-id"
 """Also `project-id` and so on: `<kind>-id` of the subject that the object belongs to."""
 

@@ -97,6 +97,8 @@ class RegistryCredentials:
 class ImageRegistry(ABC):
     """Repositories and images of one account.
 
+    Reads beside the plain ones say what is there in the terms of what is wanted, so that both can be compared.
+
     Every mutating call takes the fence of the subject on whose behalf it is done, reads before it writes, writes only
     what differs, and reads the result back. It raises PermanentError(foreign_object) for a repository without the agent's
     own owner id or of another subject (I11), LeaseLost when the repository carries a newer generation than the fence's
@@ -111,6 +113,22 @@ class ImageRegistry(ABC):
     @abstractmethod
     async def repositories(self) -> Sequence[Repository]:
         """All repositories that are the agent's own."""
+
+    @abstractmethod
+    def object_name(self, name: str, digest: str | None = None) -> str:
+        """What fences, plans and errors call a repository, or one of its images."""
+
+    @abstractmethod
+    async def lifecycle(self, name: str) -> LifecyclePolicy | str | None:
+        """The lifecycle policy; as the provider's own text when it is none of ours. None without one."""
+
+    @abstractmethod
+    async def access(self, name: str) -> RepositoryAccess | str:
+        """Who else may pull and push; the provider's own text when it says more than that."""
+
+    @abstractmethod
+    def spelled(self, access: RepositoryAccess) -> RepositoryAccess:
+        """The same principals, as `access` would read them back: each once, in order, in the provider's one spelling."""
 
     @abstractmethod
     async def ensure(self, spec: RepositorySpec, *, fence: Fence) -> Repository:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agentd.core import Fence, LeaseLost, PermanentError, Reason, Runtime, TransientError
+from agentd.core import Fence, PermanentError, Reason, Runtime, TransientError
 from agentd.platform.aws import ecr_policies, ecr_tags, tags
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.ecr_batches import GONE, check_entries
@@ -12,6 +12,7 @@ from agentd.platform.aws.ecr_reads import NO_REPOSITORY, EcrReads, image_object,
 from agentd.platform.aws.fenced import FencedWrites
 from agentd.platform.aws.policies import same_policy
 from agentd.platform.config import RegistryConfig
+from agentd.platform.ownership import check_own, check_owner
 from agentd.platform.registry import (
     Image,
     ImageRegistry,
@@ -69,6 +70,20 @@ class EcrRegistry(ImageRegistry):
 
     async def credentials(self) -> RegistryCredentials:
         return await self._reads.credentials()
+
+    def object_name(self, name: str, digest: str | None = None) -> str:
+        return repository_object(name) if digest is None else image_object(name, digest)
+
+    async def lifecycle(self, name: str) -> LifecyclePolicy | str | None:
+        text = await self._reads.lifecycle_text(name)
+        return None if text is None else ecr_policies.read_lifecycle(text)
+
+    async def access(self, name: str) -> RepositoryAccess | str:
+        text = await self._reads.access_text(name)
+        return RepositoryAccess() if text is None else ecr_policies.read_access(text)
+
+    def spelled(self, access: RepositoryAccess) -> RepositoryAccess:
+        return ecr_policies.spelled(access)
 
     async def ensure(self, spec: RepositorySpec, *, fence: Fence) -> Repository:
         found = await self._reads.repository(spec.name)
@@ -267,19 +282,11 @@ class EcrRegistry(ImageRegistry):
         """The repository, once it is clear that the fence's holder may write to it."""
         if found is None:
             raise TransientError(Reason.UNAVAILABLE, f"{repository_object(name)} is not there")
-        repository, _ = found
-        self._check_owner(repository)
-        if repository.subject != str(fence.subject):
-            raise _foreign(repository)
-        if repository.generation is not None and repository.generation > fence.generation:
-            raise LeaseLost(
-                f"{repository_object(name)} carries generation {repository.generation}; this is {fence.generation}"
-            )
+        check_own(repository_object(name), found[0], fence)
         return found
 
     def _check_owner(self, repository: Repository) -> None:
-        if repository.owner_id != self._owner_id:
-            raise _foreign(repository)
+        check_owner(repository_object(repository.name), repository, self._owner_id)
 
 
 def _has_settings(repository: Repository, spec: RepositorySpec) -> bool:
@@ -292,10 +299,3 @@ def _mutability(spec: RepositorySpec) -> "ImageTagMutabilityType":
 
 def _tag_list(wanted: Mapping[str, str]) -> "list[TagTypeDef]":
     return [{"Key": key, "Value": value} for key, value in sorted(wanted.items())]
-
-
-def _foreign(repository: Repository) -> PermanentError:
-    return PermanentError(
-        Reason.FOREIGN_OBJECT,
-        f"{repository_object(repository.name)} belongs to {tags.describe_owner(repository.tags)}; it was left untouched",
-    )

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentd.core import Fence, LeaseLost, PermanentError, Reason, Runtime
+from agentd.core import Fence, Runtime
 from agentd.platform.aws import tags
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.fenced import FencedWrites
 from agentd.platform.aws.iam_names import role_arn, role_name, role_object
 from agentd.platform.aws.iam_reads import NO_ENTITY, IamReads, Role
+from agentd.platform.aws.iam_trust import read_trust
 from agentd.platform.aws.iam_wanted import WantedRole
 from agentd.platform.config import IdentitiesConfig
-from agentd.platform.identities import Identities, Identity, IdentitySpec
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, refuse_held
+from agentd.platform.ownership import check_own
 from agentd.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class IamIdentities(Identities):
         self._writes = writes
         self._fenced = FencedWrites(calls, timeout_s=config.call_timeout_s, look_after_s=_LOOK_AFTER_S, runtime=runtime)
         self._config = config
-        self._provider_arn = config.oidc_provider().arn
+        self._provider = config.oidc_provider()
         self._owner_id = owner_id
 
     async def get(self, name: str) -> Identity | None:
@@ -55,6 +57,40 @@ class IamIdentities(Identities):
             self._identity(role.name.removeprefix(self._config.role_prefix), role) for role in await self._reads.roles()
         ]
         return [identity for identity in found if identity.owner_id is not None]
+
+    def object_name(self, name: str) -> str:
+        return role_object(role_name(self._config.role_prefix, name))
+
+    def id_of(self, name: str) -> str:
+        role = role_name(self._config.role_prefix, name)
+        return role_arn(f"{self._config.path}{role}", beside=self._provider.arn)
+
+    async def state(self, name: str) -> IdentityState | None:
+        role = await self._reads.role(role_name(self._config.role_prefix, name))
+        if role is None:
+            return None
+        return IdentityState(
+            trust=read_trust(self._provider, role.trust),
+            policies=tuple(sorted(await self._reads.attached(role.name))),
+            boundary=role.boundary,
+            description=role.description,
+            max_session_s=role.max_session_s,
+        )
+
+    def wanted(self, spec: IdentitySpec, found: IdentityState | None) -> IdentityState:
+        wanted = WantedRole.of(spec, self._config)
+        return IdentityState(
+            trust=read_trust(self._provider, wanted.trust),
+            policies=tuple(sorted(wanted.policies)),
+            # The agent never lifts one.
+            boundary=wanted.boundary or (found.boundary if found else None),
+            description=wanted.description,
+            max_session_s=wanted.max_session_s,
+        )
+
+    async def holders(self, name: str) -> Sequence[str]:
+        profiles = await self._reads.instance_profiles(role_name(self._config.role_prefix, name))
+        return [f"instance profile {profile}" for profile in profiles]
 
     async def ensure(self, spec: IdentitySpec, *, fence: Fence) -> Identity:
         wanted = WantedRole.of(spec, self._config)
@@ -78,11 +114,7 @@ class IamIdentities(Identities):
             return
         self._check(role, fence)
         obj = role_object(role.name)
-        if profiles := await self._reads.instance_profiles(role.name):
-            raise PermanentError(
-                Reason.IN_USE,
-                f"{obj} is in instance profiles that are not the agent's own: {', '.join(sorted(profiles))}",
-            )
+        refuse_held(obj, await self.holders(name))
         await self._detach(role.name, await self._reads.attached(role.name), fence, destroys=True)
         for policy in await self._reads.inline(role.name):
             await self._fenced.write(
@@ -104,7 +136,7 @@ class IamIdentities(Identities):
         await self._fenced.settled(obj, lambda: self._reads.role(role.name), lambda seen: seen is None)
 
     def annotations(self, identity_id: str) -> Mapping[str, str]:
-        return {_ROLE_ARN: role_arn(identity_id, beside=self._provider_arn)}
+        return {_ROLE_ARN: role_arn(identity_id, beside=self._provider.arn)}
 
     async def _create(self, wanted: WantedRole, fence: Fence) -> None:
         """One that exists already is read and checked by the caller: an answer may have been lost, or it is foreign."""
@@ -201,16 +233,7 @@ class IamIdentities(Identities):
 
     def _check(self, role: Role, fence: Fence) -> None:
         """Raise unless the fence's holder may write to the role."""
-        marks = tags.Marks.read(role.tags, self._owner_id)
-        if marks is None or marks.subject != str(fence.subject):
-            raise PermanentError(
-                Reason.FOREIGN_OBJECT,
-                f"{role_object(role.name)} belongs to {tags.describe_owner(role.tags)}; it was left untouched",
-            )
-        if marks.generation is not None and marks.generation > fence.generation:
-            raise LeaseLost(
-                f"{role_object(role.name)} carries generation {marks.generation}; this is {fence.generation}"
-            )
+        check_own(role_object(role.name), self._identity(role.name, role), fence)
 
     def _identity(self, name: str, role: Role) -> Identity:
         marks = tags.Marks.read(role.tags, self._owner_id)

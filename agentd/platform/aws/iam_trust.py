@@ -3,13 +3,15 @@
 Source: the EKS user guide on roles for service accounts, and the IAM reference of condition operators.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
-from agentd.platform.aws.policies import Json
+from agentd.platform.aws.policies import Json, canonical, normal, same_document
 from agentd.platform.config import OidcProvider
 
 # What the tokens that EKS gives to pods are meant for.
 _AUDIENCE = "sts.amazonaws.com"
+_ACCOUNT = re.compile(r'"system:serviceaccount:([^:"]+):([^:"]+)"')
 
 
 def trust_policy(provider: OidcProvider, service_accounts: Iterable[tuple[str, str]]) -> dict[str, Json]:
@@ -27,6 +29,14 @@ def trust_policy(provider: OidcProvider, service_accounts: Iterable[tuple[str, s
         condition: dict[str, Json] = {"StringEquals": audience, "StringLike": {claim: _one_or_all(patterns)}}
         statements.append(_statement(provider, condition))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def read_trust(provider: OidcProvider, document: Json) -> tuple[str, ...] | str:
+    """The service accounts that a trust policy lets in, as `namespace/name`; the document as text when it says anything else."""
+    accounts = sorted(set(_ACCOUNT.findall(canonical(document))))
+    if accounts and same_document(document, trust_policy(provider, accounts)):
+        return tuple(f"{namespace}/{name}" for namespace, name in accounts)
+    return canonical(normal(document))
 
 
 def _statement(provider: OidcProvider, condition: dict[str, Json]) -> dict[str, Json]:

@@ -24,15 +24,18 @@ def same_policy(left: str | None, right: str | None) -> bool:
 
 def same_document(left: Json, right: Json) -> bool:
     """Whether two policies mean the same, whatever the order of keys and sets, and the spelling of accounts."""
-    return _normal(left) == _normal(right)
+    return normal(left) == normal(right)
 
 
-def _normal(value: Json) -> Json:
-    """Lists are sets in all policies, a list of one may be spelt as its item, an account as the ARN of its root."""
+def normal(value: Json) -> Json:
+    """The one spelling of all documents that mean the same.
+
+    Lists are sets in all policies, a list of one may be spelt as its item, an account as the ARN of its root.
+    """
     if isinstance(value, dict):
-        return {key: _normal(item) for key, item in value.items()}
+        return {key: normal(item) for key, item in value.items()}
     if isinstance(value, list):
-        items = [_normal(item) for item in value]
+        items = [normal(item) for item in value]
         return items[0] if len(items) == 1 else sorted(items, key=canonical)
     if isinstance(value, str) and (account := _ACCOUNT_ROOT.fullmatch(value)):
         return account[1]

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from agentd.core import Fence
+from agentd.platform import keys
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OWNER_ID = "conveyor.internal/owner-id"
-SUBJECT = "conveyor.internal/subject"
-GENERATION = "conveyor.internal/generation"
-EVENT_ID = "conveyor.internal/event-id"
+MANAGED_BY = keys.MANAGED_BY
+OWNER_ID = keys.OWNER_ID
+SUBJECT = keys.SUBJECT
+GENERATION = keys.GENERATION
+EVENT_ID = keys.EVENT_ID
 
 AGENT = "conveyor-agent"
 
@@ -58,10 +59,3 @@ def content_stamp(fence: Fence) -> dict[str, str]:
 def missing(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
     """Those of the wanted tags that differ."""
     return {key: value for key, value in wanted.items() if found.get(key) != value}
-
-
-def describe_owner(tags: Mapping[str, str]) -> str:
-    """Who an object belongs to, for people."""
-    manager = tags.get(MANAGED_BY, "nobody known")
-    owner, subject = tags.get(OWNER_ID), tags.get(SUBJECT)
-    return f"{manager} (owner id {owner or 'none'}, subject {subject or 'none'})"

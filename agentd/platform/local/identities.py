@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from agentd.core import Fence
-from agentd.platform.identities import Identities, Identity, IdentitySpec
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState
 
 
 class NoIdentities(Identities):
@@ -17,6 +17,21 @@ class NoIdentities(Identities):
         return None
 
     async def identities(self) -> Sequence[Identity]:
+        return []
+
+    def object_name(self, name: str) -> str:
+        return f"identity/{name}"
+
+    def id_of(self, name: str) -> str:
+        return name
+
+    async def state(self, name: str) -> IdentityState | None:
+        return None
+
+    def wanted(self, spec: IdentitySpec, found: IdentityState | None) -> IdentityState | None:
+        return None
+
+    async def holders(self, name: str) -> Sequence[str]:
         return []
 
     async def ensure(self, spec: IdentitySpec, *, fence: Fence) -> Identity | None:
