@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from agentd.core import Context, Handler, Subject
+from agentd.core import Context, Handler, Plan, PlanFence, Subject
 from agentd.events import EventData
 from agentd.platform import ImageRegistry, RepositoryDefaults
+from agentd.platform.planning import planning_ports
 from tests.conformance.registry.support import Bench, RecordingFence
 
 P = TypeVar("P")
@@ -71,6 +73,21 @@ class Control:
         context = self.context(handler, data, generation=generation, event_id=event_id)
         await self.resume(handler, data, context)
         return context.fence
+
+    async def plan(self, handler: Handler, data: EventData, *, generation: int = 1) -> Plan:
+        """What the event would change if it came now; nothing of it is claimed."""
+        plan = Plan()
+        claims = deepcopy(self._claims)
+        context = self.context(handler, data, generation=generation)
+        self._claims = claims
+        asked = context.fence
+        fence = PlanFence(asked.subject, asked.generation, asked.event_id, asked.owner_id)
+        ports = planning_ports(context.ports, plan)
+        # It is no fence that remembers, and nobody asks it what it remembers.
+        planned = replace(context, ports=ports, fence=cast("RecordingFence", fence))
+        checked: Context = planned
+        await handler.run(checked, data)
+        return plan
 
     def context(
         self, handler: Handler, data: EventData, *, generation: int = 1, event_id: str | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from agentd.core import Handler
+from agentd.core import Handler, Plan
 from agentd.embedded import EmbeddedCloud
 from agentd.events import (
     EnvironmentCreate,
@@ -109,6 +109,10 @@ class World:
     async def run(self, data: EventData, generation: int = 1, *, event_id: str | None = None) -> RecordingFence:
         """One event from beginning to end."""
         return await self.control.run(BY_EVENT[type(data)], data, generation=generation, event_id=event_id)
+
+    async def plan(self, data: EventData, generation: int = 1) -> Plan:
+        """What an event would change if it came now."""
+        return await self.control.plan(BY_EVENT[type(data)], data, generation=generation)
 
     def begin(self, data: EventData, generation: int = 1) -> HandlerContext:
         """Claim an event, and give what it is to be resumed with."""
