@@ -60,7 +60,9 @@ class Applied(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an apply would do. `before` is None where there is no object; `after` is what the server would make of it.
+    """What an apply would do. `before` is None where there is no object; `after` is what the server would make of it,
+
+    but for what it makes up anew each time it is asked, such as a Service's address.
 
     `waits`: what the object has to wait for, such as its namespace; `after` is then the manifest itself, with its marks.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agentd.core import Fence, Reason, TransientError
 from agentd.platform.cluster import Applied, Manifest, ObjectRef, Preview
 from agentd.platform.kubernetes import managed_fields, marks
-from agentd.platform.kubernetes.content import same_content
+from agentd.platform.kubernetes.content import as_promised, same_content
 from agentd.platform.kubernetes.errors import CallCode, Failure
 from agentd.platform.kubernetes.objects import UNKNOWN_EFFECT, Object, namespace_missing
 
@@ -70,7 +70,7 @@ async def preview(obj: Object, manifest: Manifest, fence: Fence) -> Preview:
 async def _preview_new(obj: Object, wanted: Manifest) -> Preview | None:
     answer = await obj.try_create(wanted)
     if not isinstance(answer, Failure):
-        return Preview(Applied.CREATED, None, answer)
+        return Preview(Applied.CREATED, None, as_promised(answer, wanted))
     if answer.code is CallCode.NOT_FOUND:
         return Preview(Applied.CREATED, None, wanted, namespace_missing(obj.ref, answer).message)
     return None

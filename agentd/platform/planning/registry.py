@@ -63,7 +63,12 @@ class PlanningRegistry(ImageRegistry):
         found = await self.get(spec.name)
         if found is not None:
             check_own(self.object_name(spec.name), found, fence)
-        wanted = replace(found or _made(spec, fence), scan_on_push=spec.scan_on_push, immutable_tags=spec.immutable_tags, retained=False)
+        wanted = replace(
+            found or _made(spec, fence),
+            scan_on_push=spec.scan_on_push,
+            immutable_tags=spec.immutable_tags,
+            retained=False,
+        )
         if found is None:
             self._empty(spec.name)
             fields = {"kms_key": spec.kms_key} if spec.kms_key else {}

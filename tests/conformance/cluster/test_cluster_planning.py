@@ -118,6 +118,35 @@ async def test_values_of_secrets_are_never_told(at: Bench) -> None:
     assert fields(change)["data.host"] == (None, after)
 
 
+async def test_what_the_server_makes_up_each_time_is_not_told(at: Bench) -> None:
+    service: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": at.namespace},
+        "spec": {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80}]},
+    }
+    pod = at.deployment()["spec"]["template"]
+    pod["spec"]["restartPolicy"] = "Never"
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "migrate", "namespace": at.namespace},
+        "spec": {"template": pod},
+    }
+    fence = at.fence()
+    once = await planned(at, applying(service, job), fence)
+    await applying({**service, "metadata": {**service["metadata"], "name": "other"}})(at.cluster, at.fence())
+    assert await planned(at, applying(service, job), fence) == once
+    (web, migrate) = once
+    assert not any("clusterIP" in path or "nodePort" in path for path in fields(web))
+    assert not any("uid" in path for path in fields(migrate))
+    assert fields(web)["spec.ports"][1][0]["port"] == 80
+    headless = {**service, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}], "clusterIP": "None"}}
+    (told,) = await planned(at, applying(headless), fence)
+    assert fields(told)["spec.clusterIP"] == (None, "None")
+    await same_as_done(at, applying(service, job), fence)
+
+
 async def test_in_a_namespace_to_come_the_manifest_is_what_will_be(at: Bench) -> None:
     name = f"{at.namespace}-next"
     inside = at.config_map()
