@@ -4,6 +4,7 @@ from agentd import __version__
 from agentd.app import telling
 from agentd.app.boundary import Boundary
 from agentd.app.parts import Parts, Replica
+from agentd.app.plans import preparing
 from agentd.app.platform import Platform
 from agentd.app.queues import Queues, ReportsQueue
 from agentd.audit import OpenAudit
@@ -61,6 +62,7 @@ def wire(
         verify=boundary.verify,
         judge=boundary.judge,
         spend=boundary.spend,
+        prepare_plan=preparing(platform, settings.owner_id),
     )
     dispatcher = Dispatcher(deps, replica.health)
     consumer = Consumer(

@@ -13,6 +13,7 @@ HELP: Mapping[str, str] = {
     "dev": "Run the daemon with everything that it needs embedded, and print commands to try.",
     "demo": "Run the main job on this machine and show it.",
     "send": "Validate an event and put it on the commands queue.",
+    "plan": "Say what an event would change.",
     "explain": "Say why an event is done, or is not.",
     "status": "Show what the daemon is doing.",
     "doctor": "Say whether this installation can do its job, and how to mend what is in the way.",

@@ -4,8 +4,8 @@ from agentd.dispatch.config import DispatchConfig
 from agentd.dispatch.deps import Deps, Outlet
 from agentd.dispatch.dispatcher import Dispatcher
 from agentd.dispatch.explain import Answer, Explanation, explain
-from agentd.dispatch.planning import Tools
-from agentd.dispatch.ports import Ports
+from agentd.dispatch.planning import Planner, plan_event
+from agentd.dispatch.ports import Ports, Prepare, Tools
 from agentd.dispatch.registry import BadHandlers, load_handlers
 
 __all__ = [
@@ -16,8 +16,11 @@ __all__ = [
     "Dispatcher",
     "Explanation",
     "Outlet",
+    "Planner",
     "Ports",
+    "Prepare",
     "Tools",
     "explain",
     "load_handlers",
+    "plan_event",
 ]

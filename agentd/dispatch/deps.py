@@ -6,9 +6,8 @@ from typing import Protocol
 
 from agentd.core import ArtifactStore, AuditLog, Handler, NoAudit, Runtime
 from agentd.dispatch.config import DispatchConfig
-from agentd.dispatch.planning import Prepare, no_plans
 from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
-from agentd.dispatch.ports import Ports
+from agentd.dispatch.ports import Ports, Prepare, no_plans
 from agentd.events import Audience, Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.telemetry import Metrics, Tracing

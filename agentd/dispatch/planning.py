@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from agentd.core import (
     Fence,
     Handler,
+    NotReady,
     PermanentError,
     Plan,
     Reason,
@@ -15,27 +16,18 @@ from agentd.core import (
     Subject,
     TransientError,
 )
-from agentd.dispatch.ports import Ports
+from agentd.dispatch.admission import decide
+from agentd.dispatch.obstacles import outcome_of
+from agentd.dispatch.ports import Prepare, Tools
+from agentd.dispatch.requests import claim_request
 from agentd.dispatch.retries import retry_in_place
-from agentd.events import Event, EventData
-from agentd.ledger import Foreseen
+from agentd.events import Audience, Event, EventData
+from agentd.ledger import Foreseen, Ledger, Missing
 
 P = TypeVar("P")
 Json = Any  # a step's result, in the handler's own shape
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the handler is given for one plan: ports that record what they would write, and a fence that lets nothing through."""
-
-    ports: Ports
-    fence: Fence
-
-
-Prepare = Callable[[Plan, Subject, int, str], Tools]
-"""Tools for a plan on behalf of a subject, a generation and an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +61,29 @@ class Planner:
         if now["hash"] != planhash:
             message = f"planhash: found {planhash}, but the plan is {now['hash']} now: {_in_short(now)}"
             raise PermanentError(Reason.PLAN_OUTDATED, message)
+
+
+async def plan_event(
+    event: Event, planner: Planner, *, handlers: Mapping[str, Handler], audience: Audience, ledger: Ledger
+) -> Plan:
+    """What the event would change if it came now, as it is, with its data. Raises AgentError: why it would not be carried out."""
+    now = planner.runtime.now()
+    handler = handlers.get(event.envelope.type)
+    if handler is None or event.data is None:
+        raise PermanentError(
+            Reason.UNSUPPORTED, f"no handler for {event.envelope.type} is installed, or data is missing"
+        )
+    refusal = decide(event, audience, now=now)
+    if refusal is not None and refusal.reason is not None:
+        raise PermanentError(refusal.reason, refusal.message)
+    request = claim_request(event, event.data, handler, replica="plan", now=now, until=now)
+    foreseen = await ledger.foresee(request)
+    if isinstance(foreseen, Missing):
+        raise NotReady(f"{event.subject} has not been created: nothing is known of its {foreseen.facet}")
+    if not isinstance(foreseen, Foreseen):
+        end = outcome_of(foreseen, event)
+        raise PermanentError(end.reason or Reason.INTERNAL_ERROR, end.message)
+    return await planner.plan(handler, event, event.data, foreseen)
 
 
 class PlanContext:
@@ -128,11 +143,6 @@ class PlanContext:
 
     def progress(self, message: str) -> None:
         """Nobody is told: nothing is done."""
-
-
-def no_plans(_plan: Plan, subject: Subject, _generation: int, _event_id: str) -> Tools:
-    """For a dispatcher without ports that plan."""
-    raise PermanentError(Reason.UNSUPPORTED, f"data.plan: this installation makes no plans, so none for {subject}")
 
 
 def _in_short(plan: Mapping[str, Json]) -> str:

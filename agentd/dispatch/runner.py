@@ -26,6 +26,7 @@ from agentd.dispatch.lanes import Ticket
 from agentd.dispatch.leases import Lease, LeaseKeeper
 from agentd.dispatch.obstacles import FinalObstacle, outcome_of
 from agentd.dispatch.planning import Planner
+from agentd.dispatch.requests import claim_request
 from agentd.dispatch.retries import attempt_delay_s, waiting_delay_s
 from agentd.events import Event, EventData
 from agentd.ledger import (
@@ -118,24 +119,16 @@ class Runner:
 
     def _request(self, work: Work, handler: Handler, data: EventData) -> ClaimRequest:
         now = self.deps.runtime.now()
-        return ClaimRequest(
-            key=work.event.key,
-            epoch=None if work.record is None else work.record.epoch,
-            event_id=work.event.envelope.id,
-            subject=work.event.subject,
-            generation=work.event.envelope.generation,
-            facets=data.facets,
-            requires=data.requires,
-            creates=data.creates,
-            deletes=data.deletes,
-            names=data.names(),
-            locks=data.locks(),
-            desired=data.desired(),
+        record = work.record
+        return claim_request(
+            work.event,
+            data,
+            handler,
             replica=self.deps.replica,
-            max_attempts=handler.retry.max_attempts,
             now=now,
             until=now + self.leases.lasts_s,
-            admission=admission_of(work.event, now=work.delivery.received_at) if work.record is None else None,
+            epoch=None if record is None else record.epoch,
+            admission=admission_of(work.event, now=work.delivery.received_at) if record is None else None,
         )
 
     async def _plan(self, work: Work, handler: Handler, data: EventData) -> Verdict:
