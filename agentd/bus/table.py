@@ -169,6 +169,7 @@ class DeliveryTable:
         if self._rows.get(row.message_id) is not row:
             return
         del self._rows[row.message_id]
+        row.delivery.on_phase = None  # else row and delivery hold each other until the garbage collector finds them
         self._in_phase[row.phase] -= 1
         self._use(-1)
         if not self._rows:

@@ -36,8 +36,9 @@ class Delivery:
     dead_letter_epoch: int | None = None
     retained_until: float | None = None
     attributes: dict[str, str] = field(default_factory=dict)
-    on_phase: Callable[[Phase], None] = field(default=lambda _phase: None, repr=False)
+    on_phase: Callable[[Phase], None] | None = field(default=None, repr=False)
 
     def enter(self, phase: Phase) -> None:
         """Tell the delivery table what is being done with the message."""
-        self.on_phase(phase)
+        if self.on_phase is not None:
+            self.on_phase(phase)

@@ -218,6 +218,7 @@ class Runner:
     async def _attempt(
         self, work: Work, handler: Handler, claimed: Claimed, lease: Lease, data: EventData
     ) -> AttemptResult:
+        ticket, group = work.ticket, work.delivery.group
         work.context = RunContext(
             self.deps,
             handler=handler,
@@ -225,7 +226,7 @@ class Runner:
             claimed=claimed,
             lease=lease,
             # A FIFO group keeps its order: given back, the event would come first again, and be pre-empted again, for ever.
-            newer_delete=lambda: work.delivery.group is None and work.ticket.preempted,
+            newer_delete=lambda: group is None and ticket.preempted,
         )
         work.started = self.deps.runtime.monotonic()
         work.delivery.enter(Phase.RUNNING)
