@@ -1,13 +1,15 @@
 """What becomes of messages, on a real server."""
 
 import asyncio
+import gc
 from collections import Counter
 
 import pytest
 
+from agentd.bus.table import Row
 from agentd.core import DeadLetter, Defer, Delete, Delivery, Disposition, OutcomeKind, Phase, Reason, Retry
 from agentd.embedded import FaultKind
-from tests.unit.bus.rig import FAST, Rig, until
+from tests.unit.bus.rig import FAST, Rig, delete, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -253,3 +255,17 @@ async def test_idle_consumer_costs_one_long_poll_after_the_other(rig: Rig) -> No
 
 async def _never(_delivery: Delivery) -> Disposition:
     raise AssertionError("there was no message")
+
+
+async def test_messages_leave_no_cycles_to_the_garbage_collector(rig: Rig) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for ten in range(3):
+            await rig.send(*(f"{ten}{one}" for one in range(10)))
+        async with rig.consuming(delete):
+            await until(lambda: rig.metric("acks_total", disposition="delete", result="done") == 30)
+            left = [found for found in gc.get_objects() if isinstance(found, Row)]
+    finally:
+        gc.enable()
+    assert len(left) <= 10  # the last batch that was deleted
