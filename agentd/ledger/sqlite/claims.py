@@ -169,7 +169,8 @@ def _take(database: Database, asked: _Asked, own: Holding, facets: dict[str, Fac
 
 def _count_attempt(database: Database, asked: _Asked, *, token: int) -> tuple[Record, dict[str, Json]]:
     """The record with one attempt more, and its journal: empty once another event has had the subject in between."""
-    request, record, attempt = asked.request, asked.record, asked.attempts + 1
+    request, record = asked.request, asked.record
+    attempt = asked.attempts + 1
     claimed = {"what": "claimed", "detail": f"attempt {attempt} by replica {request.replica}, token {token}"}
     if record is None:
         admission = _admission(request)
