@@ -108,6 +108,7 @@ class Receivers:
             failures = 0
             self._silence.answered()
             pulse.succeeded()
+            await asyncio.sleep(0)  # what has come begins before more is asked for
             deferred = self._deliveries.mostly_deferred
             if received == asked == self._queue.limits.max_batch and not deferred:
                 self._grow(group)
