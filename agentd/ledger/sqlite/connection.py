@@ -17,6 +17,8 @@ Parameters = Sequence[Parameter] | Mapping[str, Parameter]
 _OLDEST_SQLITE = (3, 38)  # STRICT tables, and JSON by ->>
 # Switching a new file to WAL fails at once, without the busy time-out, when two processes do it together.
 _WAL_TRIES = 10
+# The log is moved into the file between commits, see `tidy`; where there is no pause, by the commit that makes it 16 MiB long.
+_LONGEST_LOG_PAGES = 4_000
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: well below a millisecond
 
 Check = Callable[[sqlite3.Connection], object]
@@ -99,6 +101,7 @@ def open_for_writing(config: LedgerConfig) -> Database:
         # FULL: a commit returns when the log is on the disk. fullfsync: on macOS a plain fsync does not reach it.
         for pragma in ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG_PAGES}")
         schema.migrate(connection)
     except BaseException as error:
         connection.close()
@@ -161,6 +164,15 @@ def commit_together(database: Database, operations: Sequence[Operation[object]])
     except _Spoiled:
         # Rare: an operation failed after it had written something, which must not stay. Each for itself, then.
         return [result for operation in operations for result in _alone(database, operation)]
+
+
+def tidy(database: Database) -> None:
+    """Move the log into the file as far as readers let it, while nobody waits: a commit that had to would take thrice as long."""
+    try:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error:
+        # Nothing is lost, and nobody has asked: a disk in trouble fails the next commit.
+        return
 
 
 class _Spoiled(Exception):

@@ -12,9 +12,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from agentd.ledger.sqlite.connection import Database, Operation, commit_together, unavailable
+from agentd.ledger.sqlite.connection import Database, Operation, commit_together, tidy, unavailable
 
 T = TypeVar("T")
+
+_UNTIDY = 64  # transactions, after which the log is moved into the file when nobody waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class GroupCommit:
         self._under_way: Sequence[_Call] = ()
         self._busy = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._untidy = 0
         self.writes = Writes()
 
     async def run(self, operation: Operation[T]) -> T:
@@ -74,12 +77,21 @@ class GroupCommit:
 
     def _begin(self) -> None:
         calls = self._under_way = self._next_group()
-        self._busy = bool(calls)
-        if not calls:
+        self._busy = bool(calls) or self._untidy >= _UNTIDY
+        if not self._busy:
             return
+        loop = asyncio.get_running_loop()
+        if not calls:
+            self._untidy = 0
+            loop.run_in_executor(self._executor, tidy, self._database).add_done_callback(self._tidied)
+            return
+        self._untidy += 1
         operations = [call.operation for call in calls]
-        group = asyncio.get_running_loop().run_in_executor(self._executor, commit_together, self._database, operations)
+        group = loop.run_in_executor(self._executor, commit_together, self._database, operations)
         group.add_done_callback(self._end)
+
+    def _tidied(self, _done: asyncio.Future[None]) -> None:
+        self._begin()
 
     def _next_group(self) -> Sequence[_Call]:
         calls: list[_Call] = []

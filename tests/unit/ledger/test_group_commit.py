@@ -37,6 +37,16 @@ async def test_one_caller_is_served_at_once(open_ledger: Open) -> None:
     assert ledger.writes == Writes(operations=5, transactions=5)
 
 
+async def test_the_log_is_moved_into_the_file_when_nobody_waits(open_ledger: Open, path: Path) -> None:
+    ledger = await open_ledger()
+    for number in range(1, 65):
+        await ledger.admit(Event(number).admission())
+        assert Event(1).key.encode() not in path.read_bytes(), "in the log alone"
+    await ledger.lookup(Event(1).key)
+    await ledger.admit(Event(65).admission())  # behind it: the thread does one thing after the other
+    assert Event(1).key.encode() in path.read_bytes()
+
+
 async def test_operations_take_effect_in_the_order_in_which_they_came(open_ledger: Open) -> None:
     ledger = await open_ledger(group_limit=7)
     endings = [Event(number, subject=project(1)).ending(SUCCEEDED) for number in range(1, 41)]
