@@ -32,16 +32,17 @@ class _Draw:
         self._profile = profile
         self._replicas = random.randint(*profile.replicas)
         self._skewed = random.random() < profile.skewed
+        self._fifo = random.random() < profile.fifo
         self._quiet_s = profile.story.horizon_s + QUIET_AFTER_S
 
     def plan(self, seed: int, name: str) -> Plan:
-        story = draw_story(self._random, self._profile.story)
+        story, setup = draw_story(self._random, self._profile.story), self._setup()
         elements: dict[str, Element] = {}
         lists: list[tuple[str, list[Element]]] = [
             ("s", [*sorted(story.sends, key=lambda send: send.at_s)]),
             ("a", [*story.acts]),
             ("r", [*story.redrives]),
-            ("m", [*self._mishaps()]),
+            ("m", [*self._mishaps(setup.grace_s)]),
             ("q", [*self._queue_faults()]),
             ("d", [*self._disk_faults()]),
             ("w", [*self._world_faults()]),
@@ -51,7 +52,7 @@ class _Draw:
         return Plan(
             seed=seed,
             profile=name,
-            setup=self._setup(),
+            setup=setup,
             healthy_from_s=self._quiet_s,
             elements=elements,
             intents=story.intents,
@@ -65,14 +66,14 @@ class _Draw:
         skewed = self._skewed
         visibility_s = random.choice((13.0, 19.0, 31.0))
         wait_s = random.choice((3.0, 6.0, 12.0))
-        fifo = random.random() < profile.fifo
+        fifo = self._fifo
         return Setup(
             replicas=self._replicas,
             commands=QueueSettings(
                 fifo=fifo,
                 changes_receipts=not fifo and random.random() < 1 / 4,
                 max_visibility_s=random.choice((45.0, 43_200.0)) if narrow or profile.stuck else 43_200.0,
-                max_receive_count=random.choice((None, 3, 1000)) if narrow else random.choice((None, 1000)),
+                max_receive_count=random.choice((None, 3, 1000) if narrow else (None, None, 1000, 1000, 3)),
             ),
             stickiness=random.choice((0.0, 0.5, 0.9)),
             skew_s=tuple(random.uniform(-_FARTHEST_S, _FARTHEST_S) if skewed else 0.0 for _ in range(self._replicas)),
@@ -124,7 +125,7 @@ class _Draw:
 
     # -- troubles ------------------------------------------------------------------------------------------------------
 
-    def _mishaps(self) -> Iterator[Mishap]:
+    def _mishaps(self, grace_s: float) -> Iterator[Mishap]:
         random, profile = self._random, self._profile
         for _ in range(random.randint(*profile.crashes)):
             yield self._mishap(MishapKind.CRASH, lasts_s=random.choice((0.5, 3.0, 20.0)))
@@ -137,7 +138,8 @@ class _Draw:
             )
         for _ in range(random.randint(*profile.terms)):
             kind = random.choice((MishapKind.TERM,) * 4 + (MishapKind.ABORT,))
-            yield self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))
+            mishap = self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))
+            yield replace(mishap, again_after_s=random.choice((1.0, grace_s)))
         if self._skewed:
             yield self._mishap(MishapKind.SKEW, skew_s=random.uniform(-_FARTHEST_S, _FARTHEST_S))
 
@@ -156,13 +158,17 @@ class _Draw:
     def _queue_faults(self) -> Iterator[QueueFault]:
         random = self._random
         for _ in range(random.randint(*self._profile.queue_faults)):
-            kind = random.choice(tuple(QueueFaultKind))
+            if random.random() < (1 / 2 if self._profile.stuck else 1 / 4 if self._fifo else 0.0):
+                yield self._of_visibility()
+                continue
+            kind = random.choice((*QueueFaultKind, QueueFaultKind.PARTIAL, QueueFaultKind.PARTIAL))
             start_s = random.uniform(0.0, self._quiet_s * 0.8)
             end_s = min(start_s + random.choice((3.0, 10.0, 40.0)), self._quiet_s)
+            queue = random.choice((None, "commands", "commands", "dead-letters", "reports"))
             yield QueueFault(
                 kind=kind,
-                queue=random.choice((None, "commands", "commands", "dead-letters", "reports")),
-                operation=self._operation(kind),
+                queue=queue,
+                operation=self._operation(kind, queue),
                 start_s=start_s,
                 end_s=end_s,
                 share=random.choice((0.2, 0.5, 1.0)),
@@ -170,10 +176,33 @@ class _Draw:
                 replica=random.choice((None, None, random.randrange(self._replicas))),
             )
 
-    def _operation(self, kind: QueueFaultKind) -> str | None:
+    def _of_visibility(self) -> QueueFault:
+        """What is given back comes again before that is known; what is held for long is not extended."""
+        random = self._random
+        kinds = [QueueFaultKind.HUNG_AFTER, QueueFaultKind.LOST_ANSWER]
+        if self._profile.stuck:
+            kinds += [QueueFaultKind.HUNG_BEFORE, QueueFaultKind.REFUSED, QueueFaultKind.SLOW]
+        kind = random.choice(kinds)
+        start_s = random.uniform(0.0, self._quiet_s / 2)
+        return QueueFault(
+            kind=kind,
+            queue="commands",
+            operation="change_visibility",
+            start_s=start_s,
+            end_s=min(start_s + random.choice((10.0, 40.0)), self._quiet_s),
+            share=random.choice((0.5, 1.0)),
+            delay_s=random.uniform(0.5, 9.0) if kind is QueueFaultKind.SLOW else 0.0,
+        )
+
+    def _operation(self, kind: QueueFaultKind, queue: str | None) -> str | None:
+        """The calls that there are of each queue, the common ones more often."""
         if kind in (QueueFaultKind.SHORT, QueueFaultKind.DUPLICATED, QueueFaultKind.RISEN):
             return None
-        return self._random.choice((None, "receive", "delete", "change_visibility", "send"))
+        usual: dict[str | None, tuple[str | None, ...]] = {
+            "reports": (None, "send"),
+            "dead-letters": (None, "send", "send", "receive", "delete"),
+        }
+        return self._random.choice(usual.get(queue, (None, "receive", "delete", "change_visibility", "send")))
 
     def _disk_faults(self) -> Iterator[DiskFault]:
         random = self._random

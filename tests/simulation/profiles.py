@@ -36,6 +36,14 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         "calm": Profile(1, StoryMix(nonsense=0.3, disorder=0.4, environments=0.5), narrow=0.1),
         "lossy": Profile(2, StoryMix(), queue_faults=(2, 8)),
         "crashes": Profile(3, StoryMix(twice=0.1), crashes=(1, 6)),
+        "groups": Profile(
+            1,
+            StoryMix(environments=0.5, busiest=0.4),
+            fifo=1.0,
+            replicas=(1, 2),
+            queue_faults=(1, 4),
+            world_faults=8,
+        ),
         "pauses": Profile(2, StoryMix(), replicas=(2, 3), pauses=(1, 4), skewed=0.5),
         "flood": Profile(2, StoryMix(sends=(10, 16), horizon_s=10.0, environments=0.1, busiest=0.6), narrow=0.6),
         "deploys": Profile(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentd.bus import Received
 from agentd.core import Subject
 from agentd.ledger import LedgerStats, OutboxEntry, Record, SubjectState
 from agentd.ledger.sqlite import queries
@@ -216,7 +217,7 @@ class Checker:
     def on_moved(self, queue: QueueServer, message: Message) -> None:
         """A queue has given a message up."""
 
-    def on_delivered(self, process: Process, queue: QueueServer, message_ids: Sequence[str]) -> None:
+    def on_delivered(self, process: Process, queue: QueueServer, received: Sequence[Received]) -> None:
         """What a queue has handed out has reached the process."""
 
     def on_lost(self, queue: QueueServer, message_id: str, by: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from agentd.bus import DeadLetters, Outgoing
+from agentd.bus import DeadLetters, Outgoing, Received
 from agentd.core import Runtime, TransientError
 from agentd.embedded.kube.status import ApiError
 from agentd.ledger import Claimed, LedgerConfig
@@ -339,6 +339,9 @@ class _Simulation(Listener):
             self.scene.tell("operator", f"cannot redrive: {error.message}")
             return 0
         self.scene.tell("operator", f"redrives {len(result.redriven)} of {result.looked_at}")
+        for entry in result.redriven:
+            if entry.message_id in self.scene.dead_letters.messages and not self.scene.shows_twice:
+                self.scene.violated("epochs", f"{entry.message_id} was redriven, and is still a dead letter")
         return len(result.redriven)
 
     def _come_over(self, mishap: Mishap) -> None:
@@ -382,7 +385,7 @@ class _Simulation(Listener):
         process.back_after_s = mishap.lasts_s
         if mishap.kind is MishapKind.ABORT:
             process.aborts = True
-            self._at(self._loop.time() + 1.0, process.tell_to_stop)
+            self._at(self._loop.time() + mishap.again_after_s, process.tell_to_stop)
 
     def _restart_after(self, slot: int, seconds: float) -> None:
         self._at(self._loop.time() + seconds, partial(self._start, slot))
@@ -518,8 +521,8 @@ class _Simulation(Listener):
     def _asked(self, process: Process, queue: str, operation: str) -> None:
         self._tell("on_asked", process, queue, operation)
 
-    def _delivered(self, process: Process, queue: QueueServer, message_ids: Sequence[str]) -> None:
-        self._tell("on_delivered", process, queue, message_ids)
+    def _delivered(self, process: Process, queue: QueueServer, received: Sequence[Received]) -> None:
+        self._tell("on_delivered", process, queue, received)
 
     def _written(self, write: Write) -> None:
         how = write.refusal or ("stamps" if write.stamp else "changes" if write.changed else "leaves")

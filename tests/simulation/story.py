@@ -32,6 +32,8 @@ from tests.simulation.plan import Act, Intent, Json, Redrive, Send, Sort
 
 _NAMES = ("orders", "billing", "shop_web", "team-data", "etl", "reports")
 _ENVIRONMENTS = ("dev", "test", "prod")
+_LONG_AGO = moment(START - 3600.0).isoformat()
+_DOUBTFUL = 0.5  # of the messages that have expired, those of which another one comes under the same id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class StoryMix:
     claim_checks: float = 0.08
     successors: float = 0.3
     """Of the deletes, those after which somebody else wants the name at once."""
+    revivals: float = 0.2
+    """Of the deletes, those that come after what newer generations want, and are followed by another create."""
     meddling: float = 0.35
     """Of the deploys, those that something is done to one of their projects after."""
     prologues: float = 0.5
@@ -114,6 +118,11 @@ def echo_of(
         equal=True,
         kept=None,
     )
+
+
+def _expiry(intent: Intent) -> dict[str, str]:
+    """What a message has in its envelope when it has expired."""
+    return {"expirytime": _LONG_AGO} if intent.sort is Sort.EXPIRED else {}
 
 
 def draw_story(random: Random, mix: StoryMix) -> Story:
@@ -239,12 +248,40 @@ class _Author:
         intent = self._intent(
             Sort.EXPIRED if expired else Sort.VALID, subject, generation, data_class, data, equal=equal
         )
+        if data_class.deletes and subject.kind != "package" and random.random() < mix.revivals:
+            self._revive(history, intent)
+            return
         self._send(intent)
         self._around(history, intent, histories)
         if data_class.deletes and random.random() < mix.successors:
             self._succeed(history, histories)
         if data_class is EnvironmentDeploy and random.random() < mix.meddling:
             self._meddle(histories)
+
+    def _revive(self, history: _History, delete: Intent) -> None:
+        """The subject is to be deleted and made anew, and changed before or after that; the change comes first."""
+        random, is_project = self._random, history.subject.kind == "project"
+        create: tuple[type[EventData], Mapping[str, Json]] = (
+            (ProjectCreate, history.own) if is_project else (EnvironmentCreate, {**history.own, "spec": _spec(random)})
+        )
+        changes: list[tuple[type[EventData], Mapping[str, Json]]] = (
+            [(ProjectConfigure, {**history.own, "settings": {"size": "revived"}})]
+            if is_project
+            else [
+                (EnvironmentHibernate, history.own),
+                (EnvironmentUpdate, {**history.own, "spec": _spec(random)}),
+            ]
+        )
+        change = random.choice(changes)
+        order = [create, change] if random.random() < 1 / 2 else [change, create]
+        made = {
+            data_class: self._intent(Sort.VALID, history.subject, history.next_generation(), data_class, data)
+            for data_class, data in order
+        }
+        history.last = order[-1]
+        self._send(made[change[0]])
+        self._send(delete, late_s=random.uniform(1.0, 4.0))
+        self._send(made[create[0]], late_s=random.uniform(4.0, 9.0))
 
     def _succeed(self, history: _History, histories: list[_History]) -> None:
         """Somebody else wants the name of what is about to go."""
@@ -286,7 +323,7 @@ class _Author:
             self._around_environment(history)
         if projects and intent.data_class is EnvironmentDeploy and random.random() < 0.4:
             self._push(random.choice(projects), at_s=self._clock)
-        if random.random() < mix.nonsense:
+        if random.random() < (_DOUBTFUL if intent.sort is Sort.EXPIRED else mix.nonsense):
             self._send(self._nonsense(intent))
 
     def _around_environment(self, history: _History) -> None:
@@ -327,7 +364,7 @@ class _Author:
         event_id = event_id or new_uuid(self._random)
         envelope = envelope_of(event_id, data_class, subject, generation, at_s=self._clock)
         if sort is Sort.EXPIRED:
-            envelope["expirytime"] = moment(START - 3600.0).isoformat()
+            envelope["expirytime"] = _LONG_AGO
         change(envelope)
         kept = stored(data) if self._random.random() < self._mix.claim_checks else None
         if kept is not None:
@@ -354,11 +391,13 @@ class _Author:
         sort = random.choice(
             (Sort.MALFORMED, Sort.UNKNOWN, Sort.OTHER_AUDIENCE, Sort.ALTERED, Sort.RIVAL, Sort.ALTERED)
         )
+        if like.sort is Sort.EXPIRED:
+            sort = Sort.ALTERED
         changes: dict[Sort, Callable[[dict[str, Any]], None]] = {
             Sort.MALFORMED: lambda envelope: envelope.update(generation=0),
             Sort.UNKNOWN: lambda envelope: envelope.update(type="conveyor.project.paint.v1"),
             Sort.OTHER_AUDIENCE: lambda envelope: envelope.update(tenantid=new_uuid(random)),
-            Sort.ALTERED: lambda envelope: envelope.update(actor="somebody else"),
+            Sort.ALTERED: lambda envelope: envelope.update(actor="somebody else", **_expiry(like)),
         }
         return self._intent(
             sort,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from agentd.app.stopping import ExitCode
+from agentd.bus import Received
 from agentd.core import Phase, TransientError
 from tests.simulation.disk import DiskFault
 from tests.simulation.process import Process
@@ -35,6 +36,13 @@ class Books(Checker):
             self._seen[process] = seen
             if wrong := table.check():
                 self.violated(f"{process.name}: {wrong}")
+
+    def on_asked(self, process: Process, queue: str, operation: str) -> None:
+        """Whatever shuts the intake, an outbox that is full say, holds for the very next receive."""
+        if (queue, operation) in ((COMMANDS, "delete"), (COMMANDS, "change_visibility")):
+            self._has_no_cancellation_left(process)
+        if (queue, operation) == (COMMANDS, "receive") and (why := process.replica.intake.reasons):
+            self.violated(f"{process.name} begins to receive, and its intake is shut: {', '.join(sorted(why))}")
 
     def on_look(self, process: Process) -> None:
         """Neither a fault of queue, cloud or disk nor a long wait makes a process ill."""
@@ -78,6 +86,12 @@ class Books(Checker):
         if reserved > open_polls:
             self.violated(f"{process.name} has {reserved} reservations of slots, and {open_polls} open receives")
 
+    def _has_no_cancellation_left(self, process: Process) -> None:
+        """A task that was cancelled from within has taken that back: else no deadline around it knows its own."""
+        for row in process.parts.consumer.table.rows(Phase.DELETING) if process.parts is not None else ():
+            if row.stop is None and row.delivery_task is not None and row.delivery_task.cancelling():
+                self.violated(f"{process.name}: the delivery of {row.message_id} has a cancellation that is nobody's")
+
     def _is_empty(self, process: Process) -> None:
         parts = process.parts
         if parts is None:
@@ -106,15 +120,15 @@ class Held(Checker):
         self._delivered: dict[str, tuple[Process, int, float]] = {}
         self._last: dict[tuple[str, str], float] = {}
 
-    def on_delivered(self, process: Process, queue: QueueServer, message_ids: Sequence[str]) -> None:
+    def on_delivered(self, process: Process, queue: QueueServer, received: Sequence[Received]) -> None:
         if queue.name != COMMANDS:
             return
-        for message_id in message_ids:
-            message = queue.messages.get(message_id)
+        for one in received:
+            message, receipts = queue.messages.get(one.message_id), int(one.receipt.rpartition("#")[2])
             if message is not None:
-                self._last[process.name, message_id] = self.scene.now
-                self._delivered[message_id] = (process, message.receipts, self.scene.now)
-                self.scene.later(_ARRIVED_S, partial(self._has_newest_receipt, process, message, message.receipts))
+                self._last[process.name, message.id] = self.scene.now
+                self._delivered[message.id] = (process, receipts, self.scene.now)
+                self.scene.later(_ARRIVED_S, partial(self._has_newest_receipt, process, message, receipts))
 
     def on_received(self, queue: QueueServer, messages: Sequence[Message], by: str) -> None:
         """Nobody is handed what somebody else holds and should have extended."""

@@ -1,13 +1,17 @@
 """I3, I5 and I7 at the moment of a claim: who may have a subject, and what he is told of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentd.ledger import Claimed, Record
 from tests.simulation.book import End, Grant
+from tests.simulation.plan import Intent
 from tests.simulation.process import Process
 from tests.simulation.queues import Message, QueueServer
 from tests.simulation.scene import COMMANDS, Checker, Scene
+from tests.simulation.world import FaultKind, Seen
+
+DEPLOYED = "deployed-to."
 
 _ROUNDING_S = 1e-3
 
@@ -172,11 +176,28 @@ class Bookkeeper(Checker):
         intent = self.scene.book.intent(end.record.key)
         if intent is None or not intent.data_class.deletes:
             return
-        self.scene.book.model(end.record.subject).end_delete(intent)
+        model = self.scene.book.model(end.record.subject)
+        model.end_delete(intent)
+        state = self.scene.subject(end.record.subject)
+        if state is not None and state.held_by is None and dict(state.desired) != dict(model.desired()):
+            self.violated(f"after {intent} {dict(state.desired)} is desired, and should be {dict(model.desired())}")
         self._names = {name: owner for name, owner in self._names.items() if owner != end.record.subject}
         for obj, seen in self.scene.world.objects().items():
-            if seen.kind == "Namespace" and seen.marks.subject == end.record.subject:
+            mine = seen.marks.subject == end.record.subject
+            if seen.kind == "Namespace" and mine:
                 self.scene.violated("I5", f"{intent} has succeeded, and {obj} is still there")
+            if seen.kind == "Image" and mine and not self._may_be_overlooked():
+                self._is_not_deployed(intent, obj, seen)
+
+    def _is_not_deployed(self, intent: Intent, obj: str, seen: Seen) -> None:
+        tags: Sequence[str] = seen.content["tags"]  # type: ignore[assignment]
+        if marks := [tag for tag in tags if tag.startswith(DEPLOYED)]:
+            self.scene.violated("world", f"{intent} has succeeded, and {obj} is {', '.join(marks)}")
+
+    def _may_be_overlooked(self) -> bool:
+        """Whether a mark may have come late, or was not shown."""
+        late = any(write.late for write in self.scene.world.writes)
+        return late or any(fault.kind is FaultKind.STALE for fault in self.scene.plan.of_world())
 
 
 class KeptAlive(Checker):
@@ -258,6 +279,11 @@ class Attempts(Checker):
         """All but the last step that an earlier attempt has finished were written down, unless others have been at it since."""
         own = [other for other in self.scene.book.grants if (other.key, other.epoch) == end]
         if len(own) > 1 and own[-1].token > own[-2].token + 1:
+            if claimed.journal:
+                steps = ", ".join(claimed.journal)
+                self.scene.violated(
+                    "I7", f"{grant.intent} goes on after {steps}, and others have had its subject since"
+                )
             return
         before = self._contexts.get(end)
         done = list(before._journal)[:-1] if before is not None else []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from agentd.app.stopping import ExitCode
+from agentd.bus.table import Stop
 from agentd.core import Phase
 from agentd.ledger import Claimed
 from tests.simulation.process import Process
@@ -26,12 +27,15 @@ class HandOver(Checker):
         super().__init__(scene)
         self._holders: dict[str, tuple[str, int]] = {}
         self._running: dict[str, set[str]] = {}
+        self._unbegun: set[tuple[str, str]] = set()
 
     def on_told_to_stop(self, process: Process) -> None:
         if process.parts is not None:
             rows = process.parts.consumer.table.rows(Phase.RUNNING)
             self._running[process.name] = {row.message_id for row in rows if row.stop is None}
             for row in process.parts.consumer.table.rows(Phase.BUFFERED):
+                if row.stop is None:
+                    self._unbegun.add((process.name, row.message_id))
                 if (message := self.scene.commands.messages.get(row.message_id)) is not None:
                     within_s = _RELEASED_WITHIN_S + _NETWORK_S
                     self.scene.later(within_s, partial(self._was_released, process, message, message.receipts))
@@ -74,6 +78,7 @@ class HandOver(Checker):
         self._holders.pop(message.id, None)
         process = self.scene.process(by)
         if process is not None and process.told_to_stop_at is not None:
+            self._is_shown(process, message, seconds)
             if seconds < 1.0:
                 self._had_its_grace(process, message)
             self._running.get(process.name, set()).discard(message.id)
@@ -98,6 +103,13 @@ class HandOver(Checker):
             left_s = self._held_s(process, subject)
             if left_s > dispatch["lease_s"] + dispatch["clock_skew_s"] + 2 * self.scene.most_skew_s + 0.001:
                 self.violated(f"{process.name} was killed, and keeps {subject} for {left_s:.1f} s more")
+
+    def _is_shown(self, process: Process, message: Message, seconds: float) -> None:
+        """What had not begun when the drain began may be handed to others at once."""
+        row = process.parts.consumer.table.get(message.id) if process.parts is not None else None
+        has_not_begun = (process.name, message.id) in self._unbegun and row is not None and row.stop is Stop.RELEASED
+        if has_not_begun and seconds > 1.0:
+            self.violated(f"{process.name}, told to stop, hides {message.id}, which has not begun, for {seconds:.0f} s")
 
     def _had_its_grace(self, process: Process, message: Message) -> None:
         """What ran when the drain began is not given back before the grace period is over."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agentd.ledger import Record
+from agentd.ledger import NameTaken, Record
 from tests.simulation.plan import Intent, Sort
 from tests.simulation.process import Process
 from tests.simulation.queues import Message, QueueServer
@@ -73,6 +73,8 @@ class Justified(Checker):
 
     def on_commit(self, process: Process, result: object) -> None:
         book = self.scene.book
+        if isinstance(result, NameTaken) and result.deleting and not self._is_being_deleted(result.by_subject):
+            self.violated(f"the name {result.name} is to come free, and no delete of {result.by_subject} is on its way")
         if not isinstance(result, Record) or result.outcome is None or not result.key.startswith("event/"):
             return
         end, intent = book.ends.get((result.key, result.epoch)), book.intent(result.key)
@@ -86,10 +88,22 @@ class Justified(Checker):
             "name_taken": self._is_taken,
             "attempts_exhausted": self._has_tried,
             "crash_loop": self._has_tried,
+            "unavailable": self._may_pass,
+            "throttled": self._may_pass,
+            "timed_out": self._may_pass,
         }
         check = checks.get(str(result.outcome.reason))
         if check is not None and (wrong := check(intent, result)):
             self.violated(f"{intent} ended as {result.outcome.kind} {result.outcome.reason}, and {wrong}")
+
+    def _is_being_deleted(self, subject: str) -> bool:
+        """Whether a delete of a subject has been claimed, and has not ended."""
+        book = self.scene.book
+        deletes = [grant for grant in book.grants if grant.subject == subject and grant.intent.data_class.deletes]
+        return any((grant.key, grant.epoch) not in book.ends for grant in deletes)
+
+    def _may_pass(self, _intent: Intent, record: Record) -> str | None:
+        return f"that may pass: {record.outcome and record.outcome.message}"
 
     def _waited(self, intent: Intent, record: Record) -> str | None:
         """Until its expiry; on a FIFO queue what its group holds up may end at once."""
@@ -143,7 +157,9 @@ class Justified(Checker):
 
     def _has_tried(self, intent: Intent, record: Record) -> str | None:
         grants = [grant for grant in self.scene.book.grants if (grant.key, grant.epoch) == (record.key, record.epoch)]
-        most = grants[-1].most_attempts if grants else 0
+        if not grants:
+            return f"it has not been tried at all in epoch {record.epoch}"
+        most = grants[-1].most_attempts
         if self.scene.is_undisturbed and not self.scene.plan.of_world():
             return f"nothing has gone wrong in this run: {record.outcome and record.outcome.message}"
         return None if record.attempts >= most else f"it has made {record.attempts} attempts of {most}"

@@ -130,6 +130,7 @@ class Delays(Checker):
         if seconds > max(_MOST_DELAY_S, self.scene.plan.setup.bus["visibility_s"]):
             self.violated(f"{by} hides {message.id} for {seconds:.0f} s, beyond every cap")
         most_s = queue.settings.max_visibility_s
+        self._waits_for_its_extension(process, message, seconds)
         if self.scene.now + seconds > message.received_at + most_s + 2 * _SECOND_S:
             self.violated(f"{by} hides {message.id} for longer than the {most_s:.0f} s that the queue allows")
         disturbed = self.scene.has_queue_trouble or process.was_paused
@@ -151,6 +152,16 @@ class Delays(Checker):
                 self.scene.violated(
                     "hot loop", f"{message.id} was handed out {len(times)} times within {_BUSY_S:.0f} s"
                 )
+
+    def _waits_for_its_extension(self, process: Process, message: Message, seconds: float) -> None:
+        """What gives a message back comes after an extension that was on its way, whose effect it would else undergo."""
+        row = process.parts.consumer.table.get(message.id) if process.parts is not None else None
+        if row is None or row.extension is None or row.receipt != message.receipt:
+            return
+        visibility_s = float(self.scene.plan.setup.bus["visibility_s"])
+        extends = seconds >= min(visibility_s, row.cap_at - self.scene.now) - _SECOND_S
+        if not row.leased and not extends:
+            self.violated(f"{process.name} gives {message.id} back while its extension is on the way")
 
 
 class Retries(Checker):

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agentd.platform import keys
+from tests.simulation.invariants.claims import DEPLOYED
 from tests.simulation.model import SubjectModel
 from tests.simulation.plan import Intent
 from tests.simulation.scene import Checker
 from tests.simulation.world import Api, Seen
 
 RETAINED = "conveyor.internal/retained"
-DEPLOYED = "deployed-to."
 
 _SHOWN_WITHIN_S = 2.5  # an image that has just been pushed may not be seen yet
 
@@ -61,6 +61,8 @@ class AsWanted(Checker):
             self._wrong("world", obj, f"is marked as left behind, although {newest} has succeeded")
         elif (found.marks.generation or 0) < newest.generation:
             self._wrong("world", obj, f"carries generation {found.marks.generation}; {newest} has succeeded")
+        elif found.content["lifecycle"] is None:
+            self._wrong("world", obj, f"has no lifecycle policy, although {newest} has succeeded")
         if kind == "project":
             self._configuration(record, subject, model)
 

@@ -58,7 +58,7 @@ class SimQueue:
         by: str,
         replica: int | None,
         asked: Callable[[str, str], None],
-        delivered: Callable[[Sequence[str]], None],
+        delivered: Callable[[Sequence[Received]], None],
     ) -> None:
         self._server = server
         self._loop = loop
@@ -108,7 +108,7 @@ class SimQueue:
             if attempt is not None:
                 self._unanswered = [*self._unanswered, (attempt, size)][-_ATTEMPTS_KEPT:]
             raise
-        self._delivered([message.message_id for message in received])
+        self._delivered(received)
         return received
 
     async def delete(self, receipts: Sequence[str]) -> Sequence[EntryResult]:
