@@ -8,7 +8,7 @@ from importlib import import_module
 
 from agentd.bus.sqs_calls import new_session
 from agentd.core import ArtifactStore, Runtime
-from agentd.platform import Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
+from agentd.platform import AirflowDefaults, Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
 from agentd.platform.aws.artifacts import S3Artifacts
 from agentd.platform.aws.ecr import EcrRegistry
 from agentd.platform.aws.iam import IamIdentities
@@ -39,6 +39,7 @@ async def open_platform(stack: AsyncExitStack, settings: Settings, runtime: Runt
     if cluster is not None:
         ports[Cluster] = cluster
         ports[ClusterDefaults] = settings.cluster.defaults(tenant_id=settings.tenant_id)
+        ports[AirflowDefaults] = settings.airflow.defaults()
         ports[Identities] = await open_identities(session, settings, runtime, metrics)
     return Platform(ports, cluster, await artifact_store(settings, session, metrics, runtime))
 

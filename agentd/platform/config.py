@@ -1,5 +1,6 @@
 """Settings of the ports."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -7,6 +8,22 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from agentd.core import Config
+from agentd.platform.airflow_defaults import (
+    RESOURCES,
+    AirflowComponent,
+    AirflowDatabase,
+    AirflowDefaults,
+    AirflowLogs,
+    ClusterDatabase,
+    ExternalDatabase,
+    Nodes,
+    Release,
+    RemoteLogs,
+    Resources,
+    SharedLogs,
+    Toleration,
+    release_order,
+)
 from agentd.platform.cluster_defaults import ClusterDefaults
 from agentd.platform.registry import LifecyclePolicy, RepositoryAccess
 from agentd.platform.repositories import RepositoryDefaults
@@ -21,6 +38,19 @@ _ROLE_PREFIX = r"^[A-Za-z0-9+=,.@_-]*$"
 _POLICY_ARN = r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$"
 _PROVIDER_ARN = r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$"
 _ISSUER_URL = r"^https://[^\s/?#]+(/[^\s?#]+)?$"
+
+# Source: the API reference of labels, RFC 1123 subdomains, and the serialisation format of resource.Quantity.
+_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+_LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_RELEASE = r"^3\.[0-9]{1,3}\.[0-9]{1,3}$"
+# As kubectl spells taints.
+_TOLERATION = (
+    r"^(?P<key>[A-Za-z0-9][A-Za-z0-9./_-]*)(=(?P<value>[A-Za-z0-9._-]*))?"
+    r"(:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute))?$"
+)
+_PG_NAME = r"^[a-z0-9_]*\{environment\}[a-z0-9_]*$"
 
 PolicyArn = Annotated[str, StringConstraints(pattern=_POLICY_ARN, max_length=2048)]
 
@@ -89,6 +119,17 @@ class ArtifactsConfig(Config):
         return self
 
 
+Quantity = Annotated[str, StringConstraints(pattern=_QUANTITY, max_length=32)]
+ObjectName = Annotated[str, StringConstraints(pattern=_OBJECT_NAME, max_length=253)]
+ImageReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", max_length=512)]
+NodeSelector = dict[
+    Annotated[str, StringConstraints(pattern=_LABEL_KEY, max_length=317)],
+    Annotated[str, StringConstraints(pattern=_LABEL)],
+]
+Tolerations = tuple[Annotated[str, StringConstraints(pattern=_TOLERATION, max_length=512)], ...]
+PgName = Annotated[str, StringConstraints(pattern=_PG_NAME, max_length=63)]
+
+
 class ClusterConfig(Config):
     """The Kubernetes cluster: how it is reached, and how patiently."""
 
@@ -134,6 +175,160 @@ class ClusterConfig(Config):
         if self.access == "eks" and self.eks_cluster is None:
             raise ValueError("access eks needs eks_cluster, the cluster's name")
         return self
+
+
+class AirflowDatabaseConfig(Config):
+    """Where Airflow keeps its metadata."""
+
+    place: Literal["cluster", "external"] = "cluster"
+    """`cluster`: a PostgreSQL of its own in every environment, with a volume. `external`: a database and a role for every
+    environment on a server that there is already."""
+    image: ImageReference = "postgres:17.6"
+    """Image of PostgreSQL in the cluster. Its major version must not change while there is data: PostgreSQL would not start."""
+    storage: Quantity = "10Gi"
+    """Size of each database's volume in the cluster: years of runs of a busy environment. It can grow where the storage class
+    lets it, and never shrink."""
+    storage_class: ObjectName | None = None
+    """Storage class of these volumes; the cluster's default when not given. Volumes that exist keep theirs."""
+    host: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)] | None
+    ) = None
+    """Name or address of the external server. Needed with `external`."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """Port of the external server."""
+    sslmode: Literal["require", "verify-ca", "verify-full"] = "require"
+    """How the external server's certificate is checked, as libpq names it; `require` encrypts and checks nothing. A password goes
+    over the line: never without TLS."""
+    ca_file: Path | None = None
+    """Certificates that the external server's is checked against, in PEM. Needed with `verify-ca` and `verify-full`; every
+    environment is given them."""
+    cidrs: tuple[Cidr, ...] = ()
+    """Where the external server is, as pods see it. When not given, Airflow's pods may connect to its port anywhere."""
+    database: PgName = "airflow_{environment}"
+    """Name of an environment's database on the external server."""
+    role: PgName = "airflow_{environment}"
+    """Name of the role that owns it."""
+
+    @model_validator(mode="after")
+    def _has_a_host(self) -> Self:
+        if self.place == "external" and self.host is None:
+            raise ValueError("place external needs host, the server's name")
+        if self.sslmode != "require" and self.ca_file is None:
+            raise ValueError(f"sslmode {self.sslmode} needs ca_file, the certificates to check against")
+        return self
+
+    def defaults(self) -> AirflowDatabase:
+        """What handlers need of it. Reads the certificates; OSError when they are not there."""
+        if self.place == "external" and self.host is not None:
+            return ExternalDatabase(
+                host=self.host,
+                port=self.port,
+                sslmode=self.sslmode,
+                ca=None if self.ca_file is None else self.ca_file.read_text(encoding="ascii"),
+                database_template=self.database,
+                role_template=self.role,
+                cidrs=self.cidrs,
+            )
+        return ClusterDatabase(self.image, self.storage, self.storage_class)
+
+
+class AirflowLogsConfig(Config):
+    """Where the logs of tasks are kept once their pods are gone."""
+
+    place: Literal["none", "volume", "remote"] = "none"
+    """`none`: nowhere; pods also print them, for a collector of the cluster's. `volume`: a volume that many pods write to at
+    once, in every environment. `remote`: a folder in the cloud."""
+    storage: Quantity = "10Gi"
+    """Size of each environment's volume."""
+    storage_class: ObjectName | None = None
+    """Storage class of these volumes; it must offer ReadWriteMany. The cluster's default when not given."""
+    folder: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+://\S+$", max_length=1024)] | None = None
+    """The remote folder, as Airflow spells it: `s3://bucket/path`, `wasb://container/path`, `cloudwatch://ARN`; the
+    environment's name goes behind it, or where it says {environment}."""
+    connection_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
+    """Airflow's connection to it; with none, the identity of Airflow's processes is used."""
+
+    @model_validator(mode="after")
+    def _has_a_folder(self) -> Self:
+        if self.place == "remote" and self.folder is None:
+            raise ValueError("place remote needs folder")
+        return self
+
+    def defaults(self) -> AirflowLogs:
+        """What handlers need of it."""
+        if self.place == "remote" and self.folder is not None:
+            folder = self.folder if "{environment}" in self.folder else f"{self.folder.rstrip('/')}/{{environment}}"
+            return RemoteLogs(folder, self.connection_id)
+        return SharedLogs(self.storage, self.storage_class) if self.place == "volume" else None
+
+
+class ComponentResourcesConfig(Config):
+    """What one container asks for."""
+
+    cpu: Quantity
+    """CPU cores requested."""
+    memory: Quantity
+    """Memory requested."""
+    memory_limit: Quantity
+    """Memory at which the container is ended."""
+
+
+class AirflowConfig(Config):
+    """The Airflow of every environment."""
+
+    releases: dict[Annotated[str, StringConstraints(pattern=_RELEASE)], ImageReference] = Field(
+        default={"3.3.2": "apache/airflow:3.3.2"}, min_length=1
+    )
+    """Which versions this installation runs, and the image of each. An environment that asks for 3 or 3.3 gets the newest that
+    fits, and keeps it until it asks for more. An image needs the providers cncf.kubernetes and postgres, and asyncpg."""
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+\{environment\}\S*$", max_length=1024)] = (
+        "http://localhost:8080/environments/{environment}/airflow"
+    )
+    """Under which people reach an environment's Airflow, through the proxy; with {environment}. Airflow serves below its path."""
+    forwarded_allow_ips: Annotated[str, StringConstraints(pattern=r"^(\*|[0-9a-fA-F.:/,]+)$", max_length=1024)] = "*"
+    """Addresses whose word Airflow takes on a request's protocol and client, as uvicorn spells them. Network policies let no
+    one but the agent's namespace and the environment's own workers reach it."""
+    api_server_replicas: Annotated[int, Field(ge=1, le=20)] = 1
+    """API servers of each Airflow. From two on, one is always kept while nodes are drained."""
+    spot_node_selector: NodeSelector = Field(default={})
+    """Labels of the nodes for environments on spot machines; any node when not given."""
+    spot_tolerations: Tolerations = ()
+    """Taints of these nodes, each as kubectl spells it: `key=value:NoSchedule`, `key:NoSchedule` or `key`."""
+    on_demand_node_selector: NodeSelector = Field(default={})
+    """Labels of the nodes for environments on on-demand machines, and for every database in the cluster."""
+    on_demand_tolerations: Tolerations = ()
+    """Taints of these nodes."""
+    resources: dict[AirflowComponent, ComponentResourcesConfig] = Field(default={})
+    """What containers ask for, by component. Those that are not named keep the agent's own choice."""
+    image_pull_secrets: tuple[ObjectName, ...] = ()
+    """Names of Secrets in the environments' namespaces, for registries that nodes cannot pull from by themselves."""
+    priority_class: ObjectName | None = None
+    """Priority class of Airflow's own pods; the cluster's default when not given."""
+    database: AirflowDatabaseConfig = AirflowDatabaseConfig()
+    logs: AirflowLogsConfig = AirflowLogsConfig()
+
+    def defaults(self) -> AirflowDefaults:
+        """What handlers need of it."""
+        newest_first = sorted(self.releases.items(), key=lambda item: release_order(item[0]), reverse=True)
+        own = {name: Resources(found.cpu, found.memory, found.memory_limit) for name, found in self.resources.items()}
+        return AirflowDefaults(
+            releases=tuple(Release(version, image) for version, image in newest_first),
+            database=self.database.defaults(),
+            logs=self.logs.defaults(),
+            base_url=self.base_url,
+            forwarded_allow_ips=self.forwarded_allow_ips,
+            api_server_replicas=self.api_server_replicas,
+            spot=_nodes(self.spot_node_selector, self.spot_tolerations),
+            on_demand=_nodes(self.on_demand_node_selector, self.on_demand_tolerations),
+            resources={**RESOURCES, **own},
+            image_pull_secrets=self.image_pull_secrets,
+            priority_class=self.priority_class,
+        )
+
+
+def _nodes(selector: NodeSelector, tolerations: Tolerations) -> Nodes:
+    parts = [match.groupdict() for text in tolerations if (match := re.match(_TOLERATION, text)) is not None]
+    return Nodes(selector, tuple(Toleration(part["key"], part["value"], part["effect"]) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

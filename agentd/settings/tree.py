@@ -16,7 +16,7 @@ from agentd.dispatch.policy.config import BudgetConfig, PolicyConfig
 from agentd.events.config import SignaturesConfig
 from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
-from agentd.platform.config import ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
+from agentd.platform.config import AirflowConfig, ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
 from agentd.reports.config import ReportsConfig
 from agentd.telemetry.config import TelemetryConfig
 from proxy.config import ProxyConfig
@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     artifacts: ArtifactsConfig = ArtifactsConfig()
     cluster: ClusterConfig = ClusterConfig()
     identities: IdentitiesConfig = IdentitiesConfig()
+    airflow: AirflowConfig = AirflowConfig()
     proxy: ProxyConfig = ProxyConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     drain: DrainConfig = DrainConfig()
