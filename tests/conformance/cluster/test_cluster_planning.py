@@ -1,7 +1,9 @@
 """A cluster that plans: each change is told as the server would make it, nothing is written, and what was told is read back."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,15 +18,16 @@ from agentd.core import (
     Reason,
     Subject,
     TransientError,
+    differences,
 )
 from agentd.platform import Applied, ChangeKind, Cluster, Kind, Manifest, ObjectRef
+from agentd.platform.kubernetes.content import said
 from tests.conformance.cluster.support import CONFIG_MAP, DEPLOYMENT, Bench
 from tests.conformance.registry.support import RecordingFence
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAMESPACE = Kind("v1", "Namespace")
-SECRET = Kind("v1", "Secret")
 Work = Callable[[Cluster, RecordingFence], Awaitable[object]]
 
 
@@ -182,6 +185,54 @@ async def test_what_the_server_refuses_is_refused_in_a_plan(at: Bench) -> None:
         assert caught.value.reason is Reason.INVALID_REQUEST
     with pytest.raises(NotReady, match="no kind Nothing"):
         await planned(at, applying({**at.config_map(), "kind": "Nothing"}), at.fence())
+
+
+def some_set(random: Random, at: Bench) -> Manifest:
+    """A StatefulSet that has some of the fields that another may have."""
+    container: dict[str, Any] = {"name": "main", "image": random.choice(("example/web:1", "example/web:2"))}
+    spec: dict[str, Any] = {"containers": [container]}
+    if random.random() < 0.5:
+        container["env"] = [{"name": name, "value": "1"} for name in random.sample("ABC", random.randint(1, 3))]
+    if random.random() < 0.5:
+        container["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
+        scratch: dict[str, str] = random.choice(({}, {"medium": "Memory"}, {"sizeLimit": "1Gi"}))
+        spec["volumes"] = [{"name": "scratch", "emptyDir": scratch}]
+    if random.random() < 0.5:
+        spec["containers"].append({"name": "side", "image": "example/side:1"})
+    if random.random() < 0.3:
+        spec["terminationGracePeriodSeconds"] = random.choice((0, 5))
+    metadata: dict[str, Any] = {"name": "db", "namespace": at.namespace}
+    if random.random() < 0.5:
+        metadata["annotations"] = dict.fromkeys(random.sample("abc", random.randint(1, 2)), "1")
+    pod = {"metadata": {"labels": {"app": "db"}}, "spec": spec}
+    whole: dict[str, Any] = {"serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": pod}
+    if random.random() < 0.5:
+        whole["replicas"] = random.randint(0, 2)
+    if random.random() < 0.3:
+        whole["minReadySeconds"] = 3
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": whole}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_foretold_is_what_comes(at: Bench, seed: int) -> None:
+    random = Random(seed)
+    fence = at.fence()
+    ref = at.ref("db", Kind("apps/v1", "StatefulSet"))
+    done: Counter[Applied] = Counter()
+    for _ in range(12):
+        manifest = some_set(random, at)
+        preview = await at.cluster.preview(manifest, fence=fence)
+        cluster = at.cluster.planning(plan := Plan())
+        assert await cluster.apply(manifest, fence=fence) is preview.applied
+        foretold, before = await cluster.get(ref), await at.cluster.get(ref)
+        assert await at.cluster.apply(manifest, fence=fence) is preview.applied
+        live = await at.cluster.get(ref)
+        assert said(foretold) == said(live)
+        if preview.applied is Applied.CHANGED:
+            (change,) = plan
+            assert change.fields == differences(said(before), said(live))
+        done[preview.applied] += 1
+    assert done[Applied.CHANGED] > 6
 
 
 async def test_ownership_and_generations_are_checked(at: Bench) -> None:
