@@ -71,7 +71,7 @@ def events(at: World, shop: Project, lib: Project) -> Iterator[EventData]:
 
 
 async def everything(at: World, check: Callable[[EventData], Awaitable[None]]) -> None:
-    """Run all events on an environment with workloads, a change of builds and a dead holder of its lock."""
+    """Plan and run all events on an environment with workloads, a change of builds and a dead holder of its lock."""
     await running(at)
     shop, lib = await at.project("shop", builds=2), await at.project("lib")
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{at.name}/leases/conveyor-environment"
@@ -79,6 +79,9 @@ async def everything(at: World, check: Callable[[EventData], Awaitable[None]]) -
     for generation, data in enumerate(events(at, shop, lib), start=2):
         if isinstance(data, EnvironmentUnlock):
             await at.hands.patch(lease, {"spec": dead})
+        await at.writes()
+        await at.plan(data, generation)
+        await check(data)
         await at.writes()
         await attempts(at, data, generation)
         await check(data)
