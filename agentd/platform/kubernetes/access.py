@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import (
+from agentd.core import AgentError, PermanentError, Reason, Runtime, TransientError
+from agentd.platform.kubernetes.library import (
     ConfigException,
+    Configuration,
+    KubeConfigLoader,
     load_incluster_config,
     load_kube_config,
     load_kube_config_from_dict,
 )
-from kubernetes_asyncio.config.kube_config import KubeConfigLoader
-
-from agentd.core import AgentError, PermanentError, Reason, Runtime, TransientError
 from agentd.telemetry import get_logger
 
 log = get_logger("platform")

@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import ClientResponse, ClientTimeout
-from kubernetes_asyncio.client import ApiClient
 
 from agentd.core import AgentError, Fence, Runtime, TransientError
 from agentd.platform.config import ClusterConfig
 from agentd.platform.kubernetes.connection import Connection, Session
 from agentd.platform.kubernetes.errors import CAUGHT, CallCode, Failure, of_answer, of_exception
+from agentd.platform.kubernetes.library import ApiClient
 from agentd.telemetry import Metrics
 
 # An answer of the API; its shape is its kind's own.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kubernetes_asyncio.client import ApiClient
-
 from agentd.core import PermanentError, Runtime, TransientError
 from agentd.platform.kubernetes.access import Access
+from agentd.platform.kubernetes.library import ApiClient
 
 # An identity that is refused whatever it does must not run its plugin, or ask STS, for every call.
 _BETWEEN_RENEWALS_S = 10.0

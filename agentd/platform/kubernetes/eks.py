@@ -8,12 +8,11 @@ import base64
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
-from kubernetes_asyncio.client import Configuration
-
 from agentd.core import PermanentError, Reason, Runtime
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.session import AwsSession
 from agentd.platform.kubernetes.access import bearer_configuration, keep_fresh
+from agentd.platform.kubernetes.library import Configuration
 from agentd.telemetry import Metrics
 
 _PREFIX = "k8s-aws-v1."
