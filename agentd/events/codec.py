@@ -164,12 +164,10 @@ def _in_order(value: Json) -> Json:
 
     That is so of all but floats, large integers and names beyond ASCII, and many times faster than writing those as well.
     """
-    if isinstance(value, str):
-        return value
     if isinstance(value, dict):
         if not "".join(value).isascii():
             raise _Special
-        return {name: _in_order(value[name]) for name in sorted(value)}
+        return {name: item if isinstance(item := value[name], str) else _in_order(item) for name in sorted(value)}
     if isinstance(value, list):
         return [_in_order(item) for item in value]
     if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER):
