@@ -12,7 +12,7 @@ Sequences. An event counts on its subject's counter; a message that was never ve
 nobody can move a genuine subject's numbers.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -348,7 +348,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def claim(self, request: ClaimRequest) -> Awaitable[ClaimResult]:
+    async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Take the lease on the subject and all declared locks, or say what is in the way. All or nothing.
 
         Decided in this order: known with other content; the epoch is finished; superseded; conflict (same generation of a

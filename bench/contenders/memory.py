@@ -1,7 +1,6 @@
 """A ledger and an outlet that keep nothing: what the agent costs without them. Good for events that go well, and no others."""
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from agentd.events import Event
 from agentd.ledger import Admission, Claim, Claimed, ClaimRequest, ClaimResult, Ending, Record, RecordState, Renewal
@@ -14,13 +13,8 @@ class ForgetfulLedger:
         self._open: dict[str, tuple[Admission, float]] = {}
         self._tokens = 0
 
-    def claim(self, request: ClaimRequest) -> Awaitable[ClaimResult]:
+    async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Granted."""
-        granted: asyncio.Future[ClaimResult] = asyncio.get_running_loop().create_future()
-        granted.set_result(self._claim(request))
-        return granted
-
-    def _claim(self, request: ClaimRequest) -> Claimed:
         admission = request.admission
         if admission is None:
             raise ValueError(f"{request.key} was not admitted by its claim")

@@ -21,8 +21,8 @@ from agentd.core import (
     Runtime,
 )
 from agentd.dispatch import Deps, DispatchConfig, Dispatcher, Outlet, Ports
-from agentd.dispatch.ports import Prepare, no_plans
 from agentd.dispatch.policy import Judge, Spend, let_in, spend_freely
+from agentd.dispatch.ports import Prepare, no_plans
 from agentd.dispatch.registry import index
 from agentd.events import Event, Verify, accept_unsigned
 from agentd.ledger import Claimed, LedgerConfig, Record
