@@ -103,34 +103,6 @@ async def test_send_refuses_what_is_no_event_with_path_found_and_allowed(site: S
     assert "/nowhere.json" in ran.err
 
 
-async def test_a_plan_is_made_looked_at_and_the_event_held_to_it(site: Site) -> None:
-    wanted = json.loads(creation("planned"))
-    ran = await site.run("plan", "-", stdin=json.dumps(wanted))
-    assert "+ create ecr:repository/" in ran.out
-    assert "2 to create" in ran.out
-    plan = json.loads((await site.run("plan", "-", "-o", "json", stdin=json.dumps(wanted))).out)
-
-    asked = {**wanted, "id": uuid_of("plan planned"), "data": {**wanted["data"], "plan": True}}
-    await site.run("send", "-", stdin=json.dumps(asked))
-    report = (await site.plane.report(asked["id"]))["data"]
-    assert (report["outcome"], report["changed"], report["objects"]) == ("succeeded", False, [])
-    assert report["result"] == plan, "the daemon's plan is the command's"
-
-    await site.run("send", "-", stdin=json.dumps({**wanted, "planhash": plan["hash"]}))
-    report = (await site.plane.report(wanted["id"]))["data"]
-    assert (report["outcome"], report["changed"]) == ("succeeded", True)
-    assert sorted(report["objects"]) == sorted(change["object"] for change in plan["changes"])
-
-    again = json.loads(creation("planned", 2))
-    assert "nothing to do" in (await site.run("plan", "-", stdin=json.dumps(again))).out
-    await site.run("send", "-", stdin=json.dumps({**again, "planhash": plan["hash"]}))
-    report = (await site.plane.report(again["id"]))["data"]
-    assert (report["outcome"], report["reason"]) == ("failed", "plan_outdated")
-    assert "nothing is to be done" in report["message"]
-    ran = await site.run("plan", "-", stdin=creation("planned"), code=1)
-    assert "conflict" in ran.err or "newer_generation" in ran.err
-
-
 async def test_dry_run_sends_nothing(site: Site) -> None:
     ran = await site.run("send", "--dry-run", "-", stdin=creation("not-sent"))
     assert "is valid" in ran.out
@@ -320,3 +292,31 @@ async def shell(command: str, environment: Mapping[str, str]) -> int:
         *("sh", "-c", command), env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     return await process.wait()
+
+
+async def test_a_plan_is_made_looked_at_and_the_event_held_to_it(site: Site) -> None:
+    wanted = json.loads(creation("planned"))
+    ran = await site.run("plan", "-", stdin=json.dumps(wanted))
+    assert "+ create ecr:repository/" in ran.out
+    assert "2 to create" in ran.out
+    plan = json.loads((await site.run("plan", "-", "-o", "json", stdin=json.dumps(wanted))).out)
+
+    asked = {**wanted, "id": uuid_of("plan planned"), "data": {**wanted["data"], "plan": True}}
+    await site.run("send", "-", stdin=json.dumps(asked))
+    report = (await site.plane.report(asked["id"]))["data"]
+    assert (report["outcome"], report["changed"], report["objects"]) == ("succeeded", False, [])
+    assert report["result"] == plan, "the daemon's plan is the command's"
+
+    await site.run("send", "-", stdin=json.dumps({**wanted, "planhash": plan["hash"]}))
+    report = (await site.plane.report(wanted["id"]))["data"]
+    assert (report["outcome"], report["changed"]) == ("succeeded", True)
+    assert sorted(report["objects"]) == sorted(change["object"] for change in plan["changes"])
+
+    again = json.loads(creation("planned", 2))
+    assert "nothing to do" in (await site.run("plan", "-", stdin=json.dumps(again))).out
+    await site.run("send", "-", stdin=json.dumps({**again, "planhash": plan["hash"]}))
+    report = (await site.plane.report(again["id"]))["data"]
+    assert (report["outcome"], report["reason"]) == ("failed", "plan_outdated")
+    assert "nothing is to be done" in report["message"]
+    ran = await site.run("plan", "-", stdin=creation("planned"), code=1)
+    assert "conflict" in ran.err or "newer_generation" in ran.err
