@@ -8,7 +8,7 @@ from agentd.platform import Cluster, Identities, IdentitySpec, ObjectRef, keys
 from handlers import manifests
 from handlers.environments.steps import apply_all
 from handlers.manifests import Environment
-from handlers.manifests.access import SERVICE_ACCOUNTS
+from handlers.manifests.access import PROCESSES
 from handlers.manifests.labels import ENVIRONMENT
 
 
@@ -23,7 +23,7 @@ async def with_identity(ctx: Context, environment: Environment) -> Environment:
     made = await identities.ensure(
         IdentitySpec(
             name=identity_name(environment.name),
-            service_accounts=tuple((environment.name, account) for account in SERVICE_ACCOUNTS),
+            service_accounts=tuple((environment.name, account) for account in PROCESSES),
             description=f"Airflow in environment {environment.name}",
         ),
         fence=ctx.fence,

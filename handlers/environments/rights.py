@@ -20,7 +20,16 @@ _INSIDE = (
     "roles.rbac.authorization.k8s.io",
     "serviceaccounts",
 )
-_WORKLOADS = ("deployments.apps", "statefulsets.apps")
+# What Airflow is made of, as far as it goes when it is not wanted any more; power needs the list of workloads as well.
+_AIRFLOW = (
+    "deployments.apps",
+    "jobs.batch",
+    "poddisruptionbudgets.policy",
+    "services",
+    "statefulsets.apps",
+)
+# What these hold is nowhere else: they go with the namespace alone.
+_KEPT = ("persistentvolumeclaims", "secrets")
 
 _IDENTITY = "arn:aws:iam::*:role{identities.path}{identities.role_prefix}*"
 _MAKES_IDENTITY = (
@@ -50,7 +59,8 @@ def reconcile() -> tuple[Permission, ...]:
     return _once(
         kubernetes(("namespaces",), *APPLY),
         kubernetes(_INSIDE, *APPLY, *_PRUNE),
-        kubernetes(_WORKLOADS, "get", "list", "patch"),
+        kubernetes(_AIRFLOW, *APPLY, *_PRUNE),
+        kubernetes(_KEPT, *APPLY),
         _granted(),
         _identities(_MAKES_IDENTITY),
         _identities(_REMOVES_IDENTITY),
@@ -82,8 +92,8 @@ def remove() -> tuple[Permission, ...]:
 
 
 def _granted() -> Iterator[Permission]:
-    """What Airflow's role grants: the API server lets nobody grant what he does not have. Source: RBAC's documentation."""
-    for rule in RULES:
+    """What Airflow's roles grant: the API server lets nobody grant what he does not have. Source: RBAC's documentation."""
+    for rule in (rule for rules in RULES.values() for rule in rules):
         yield from kubernetes(rule["resources"], *rule["verbs"])
 
 

@@ -2,7 +2,7 @@
 
 from agentd.platform import Kind, Manifest
 from handlers.manifests import kinds
-from handlers.manifests.access import role, role_binding, service_accounts
+from handlers.manifests.access import roles, service_accounts
 from handlers.manifests.environment import Environment
 from handlers.manifests.limits import limit_range, resource_quota
 from handlers.manifests.lock import lock
@@ -36,8 +36,7 @@ def inside(environment: Environment) -> list[Manifest]:
         limit_range(environment),
         *network_policies(environment),
         *service_accounts(environment),
-        role(environment),
-        role_binding(environment),
+        *roles(environment),
         settings(environment),
         lock(environment.name, environment.defaults),
     ]

@@ -24,9 +24,9 @@ class Environment:
         """Whether everything in it is stopped."""
         return self.power is Power.HIBERNATED
 
-    def labels(self, *, name: str = ENVIRONMENT) -> dict[str, str]:
+    def labels(self, *, name: str = ENVIRONMENT, component: str = ENVIRONMENT) -> dict[str, str]:
         """Labels of an object that follows from the spec."""
-        return common_labels(name=name, instance=self.name, component=ENVIRONMENT, tenant_id=self.defaults.tenant_id)
+        return common_labels(name=name, instance=self.name, component=component, tenant_id=self.defaults.tenant_id)
 
     def object(
         self,
@@ -34,11 +34,13 @@ class Environment:
         name: str,
         *,
         part_of: str = ENVIRONMENT,
+        component: str = ENVIRONMENT,
         annotations: Mapping[str, str] | None = None,
         **content: object,
     ) -> Manifest:
         """An object in the environment's namespace that follows from its spec."""
-        metadata: dict[str, Any] = {"name": name, "namespace": self.name, "labels": self.labels(name=part_of)}
+        labels = self.labels(name=part_of, component=component)
+        metadata: dict[str, Any] = {"name": name, "namespace": self.name, "labels": labels}
         if annotations:
             metadata["annotations"] = dict(annotations)
         return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata, **content}

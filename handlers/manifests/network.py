@@ -6,15 +6,30 @@ from typing import Any
 
 from agentd.events.environments import EgressRule
 from agentd.platform import Manifest, keys
+from agentd.platform.airflow import AIRFLOW_PORT
+from agentd.platform.airflow_defaults import AirflowComponent
 from handlers.manifests import labels
 from handlers.manifests.environment import Environment
 from handlers.manifests.kinds import NETWORK_POLICY
 
 Rule = dict[str, Any]  # a rule of a NetworkPolicy, in the API's own shape
 
-_EVERYTHING = ("0.0.0.0/0", "::/0")
+EVERYTHING = ("0.0.0.0/0", "::/0")
 # Where clouds serve the credentials of the machine itself: opened only by a rule that names an address there.
-_LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
+LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
+
+
+# It has no business anywhere.
+_NO_DATABASE: Rule = {
+    "matchExpressions": [{"key": keys.COMPONENT, "operator": "NotIn", "values": [AirflowComponent.DATABASE.value]}]
+}
+
+
+def components(*names: AirflowComponent) -> Rule:
+    """The pods of some of Airflow's processes."""
+    values = sorted(name.value for name in names)
+    chosen = {"key": keys.COMPONENT, "operator": "In", "values": values}
+    return {"matchLabels": {keys.NAME: labels.AIRFLOW}, "matchExpressions": [chosen]}
 
 
 def network_policies(environment: Environment) -> list[Manifest]:
@@ -23,15 +38,15 @@ def network_policies(environment: Environment) -> list[Manifest]:
     policies = [
         _policy(environment, "default-deny", types=("Ingress", "Egress")),
         _dns(environment),
-        _same_namespace(environment),
         _system(environment),
         _api_server(environment),
     ]
     if spec.internet:
-        everything = blocks_without(_EVERYTHING, environment.defaults.internal_cidrs)
-        policies.append(_policy(environment, "allow-internet", egress=[{"to": everything}]))
+        everything = blocks_without(EVERYTHING, environment.defaults.internal_cidrs)
+        policies.append(_policy(environment, "allow-internet", pods=_NO_DATABASE, egress=[{"to": everything}]))
     if spec.allow:
-        policies.append(_policy(environment, "allow-listed", egress=[_listed(rule) for rule in spec.allow]))
+        listed = [_listed(rule) for rule in spec.allow]
+        policies.append(_policy(environment, "allow-listed", pods=_NO_DATABASE, egress=listed))
     return policies
 
 
@@ -60,42 +75,39 @@ def _dns(environment: Environment) -> Manifest:
     return _policy(environment, "allow-dns", egress=[{"to": [servers], "ports": ports}])
 
 
-def _same_namespace(environment: Environment) -> Manifest:
+def _system(environment: Environment) -> Manifest:
+    """The agent and its proxy ask Airflow, the proxy on behalf of users."""
+    peer = {"namespaceSelector": {"matchLabels": {keys.NAMESPACE_NAME: environment.defaults.system_namespace}}}
     return _policy(
         environment,
-        "allow-same-namespace",
-        ingress=[{"from": [{"podSelector": {}}]}],
-        egress=[{"to": [{"podSelector": {}}]}],
+        "allow-system",
+        pods=components(AirflowComponent.API_SERVER),
+        ingress=[{"from": [peer], "ports": tcp([AIRFLOW_PORT])}],
     )
-
-
-def _system(environment: Environment) -> Manifest:
-    """The agent's proxy asks Airflow on behalf of users."""
-    peer = {"namespaceSelector": {"matchLabels": {keys.NAMESPACE_NAME: environment.defaults.system_namespace}}}
-    return _policy(environment, "allow-system", ingress=[{"from": [peer]}])
 
 
 def _api_server(environment: Environment) -> Manifest:
     """Airflow alone starts pods. Where the API server's addresses are not set, its ports are open to Airflow everywhere.
 
-    Its address as pods see it is the cluster's own business (see docs/decisions), and Airflow does nothing without it.
+    Its address as pods see it is the cluster's own business (see docs/decisions), and Airflow starts nothing without it.
     """
     defaults = environment.defaults
-    to = blocks_without(defaults.api_server_cidrs, ()) or blocks_without(_EVERYTHING, _LINK_LOCAL)
+    to = blocks_without(defaults.api_server_cidrs, ()) or blocks_without(EVERYTHING, LINK_LOCAL)
     return _policy(
         environment,
         "allow-api-server",
-        pods={"matchLabels": {keys.NAME: labels.AIRFLOW}},
-        egress=[{"to": to, "ports": _tcp(defaults.api_server_ports)}],
+        pods=components(AirflowComponent.API_SERVER, AirflowComponent.SCHEDULER),
+        egress=[{"to": to, "ports": tcp(defaults.api_server_ports)}],
     )
 
 
 def _listed(rule: EgressRule) -> Rule:
-    to: Rule = {"to": blocks_without((rule.cidr,), _LINK_LOCAL)}
-    return {**to, "ports": _tcp(rule.ports)} if rule.ports else to
+    to: Rule = {"to": blocks_without((rule.cidr,), LINK_LOCAL)}
+    return {**to, "ports": tcp(rule.ports)} if rule.ports else to
 
 
-def _tcp(ports: Iterable[int]) -> list[Rule]:
+def tcp(ports: Iterable[int]) -> list[Rule]:
+    """These TCP ports."""
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 

@@ -27,13 +27,16 @@ WHOLE = {
     "NetworkPolicy/allow-api-server",
     "NetworkPolicy/allow-dns",
     "NetworkPolicy/allow-internet",
-    "NetworkPolicy/allow-same-namespace",
     "NetworkPolicy/allow-system",
     "NetworkPolicy/default-deny",
     "ResourceQuota/environment",
-    "Role/airflow",
-    "RoleBinding/airflow",
+    "Role/airflow-api-server",
+    "Role/airflow-scheduler",
+    "RoleBinding/airflow-api-server",
+    "RoleBinding/airflow-scheduler",
     "ServiceAccount/airflow",
+    "ServiceAccount/airflow-api-server",
+    "ServiceAccount/airflow-scheduler",
     "ServiceAccount/airflow-worker",
 }
 
@@ -61,7 +64,7 @@ async def test_an_environment_is_a_namespace_with_everything_in_it(at: World) ->
     order = list(writes)
     assert order[0] == f"POST namespaces/{at.name}"
     # As the API server asks for it of who is not its administrator.
-    assert order.index("POST roles/airflow") < order.index("POST rolebindings/airflow")
+    assert order.index("POST roles/airflow-scheduler") < order.index("POST rolebindings/airflow-scheduler")
 
 
 async def test_progress_says_how_many_objects_there_are(at: World) -> None:
@@ -116,7 +119,7 @@ async def test_what_the_newer_spec_does_not_have_is_removed(at: World) -> None:
 
 async def test_what_a_late_holder_has_left_is_removed_and_what_is_foreign_stays(at: World) -> None:
     await at.run(at.create())
-    policy = await at.seen(NETWORK_POLICY, "allow-same-namespace")
+    policy = await at.seen(NETWORK_POLICY, "allow-system")
     for name, labels in (("late", policy["metadata"]["labels"]), ("theirs", {})):
         late = {**policy, "metadata": {"name": name, "namespace": at.name, "labels": labels}}
         await at.hands.call("POST", f"/apis/networking.k8s.io/v1/namespaces/{at.name}/networkpolicies", late)
@@ -230,6 +233,6 @@ async def test_a_crash_before_the_journal_was_written_repeats_the_step_without_e
 
 async def test_an_identity_that_is_given_means_nothing_where_there_are_none(at: World) -> None:
     await at.run(at.create(iam_identity="airflow-dev"))
-    for name in ("airflow", "airflow-worker"):
+    for name in ("airflow", "airflow-api-server", "airflow-scheduler", "airflow-worker"):
         account = await at.seen(SERVICE_ACCOUNT, name)
         assert not account["metadata"].get("annotations")

@@ -21,7 +21,7 @@ from tests.unit.handlers.world import World
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROLE = "eks.amazonaws.com/role-arn"
-ACCOUNTS = ("airflow", "airflow-worker")
+ACCOUNTS = ("airflow", "airflow-api-server", "airflow-scheduler")
 
 
 @dataclass
@@ -54,9 +54,11 @@ async def test_an_environment_has_a_role_that_its_service_accounts_may_become(ac
     first = await at.run(at.create())
     role = await account.iam.hands.role(account.role)
     assert await roles(at, *ACCOUNTS) == dict.fromkeys(ACCOUNTS, role["Arn"])
+    assert await roles(at, "airflow-worker") == {"airflow-worker": None}
     subjects = [f"system:serviceaccount:{at.name}:{name}" for name in ACCOUNTS]
     trust = str(await account.iam.hands.trust(account.role))
     assert all(subject in trust for subject in subjects)
+    assert "airflow-worker" not in trust
     assert ISSUER in trust
     await at.writes()
     again = await at.run(at.create(), event_id=first.event_id)

@@ -162,10 +162,12 @@ def test_link_local_addresses_are_reached_only_where_a_rule_names_them(cidr: str
         kubernetes_validate.validate(manifest, _KUBERNETES, strict=True)
 
 
-def test_airflow_alone_reaches_the_api_server() -> None:
+def test_those_of_airflow_that_ask_it_alone_reach_the_api_server() -> None:
     unknown, known = (_policies(environment)["allow-api-server"] for environment in (PLAIN, FULL))
     for policy in (unknown, known):
-        assert policy["podSelector"] == {"matchLabels": {keys.NAME: AIRFLOW}}
+        [expression] = policy["podSelector"]["matchExpressions"]
+        assert policy["podSelector"]["matchLabels"] == {keys.NAME: AIRFLOW}
+        assert (expression["operator"], expression["values"]) == ("In", ["api-server", "scheduler"])
     [anywhere] = unknown["egress"]
     assert _reaches(anywhere["to"], "10.100.0.1")
     assert not _reaches(anywhere["to"], "169.254.169.254")
@@ -175,11 +177,34 @@ def test_airflow_alone_reaches_the_api_server() -> None:
 
 
 def test_airflow_may_work_in_its_own_namespace_alone() -> None:
-    found = {manifest["kind"]: manifest for manifest in manifests.inside(PLAIN)}
-    assert not {"ClusterRole", "ClusterRoleBinding"} & set(found)
-    verbs = {verb for rule in found["Role"]["rules"] for verb in rule["verbs"]}
-    assert not {"*", "bind", "escalate", "impersonate"} & verbs
-    assert {subject["namespace"] for subject in found["RoleBinding"]["subjects"]} == {"dev"}
+    found = manifests.inside(PLAIN)
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {manifest["kind"] for manifest in found}
+    rules = {manifest["metadata"]["name"]: manifest["rules"] for manifest in found if manifest["kind"] == "Role"}
+    may = {
+        name: {(resource, verb) for rule in given for resource in rule["resources"] for verb in rule["verbs"]}
+        for name, given in rules.items()
+    }
+    assert may == {
+        "airflow-api-server": {("pods", "list"), ("pods/log", "get")},
+        "airflow-scheduler": {("pods", verb) for verb in ("create", "delete", "get", "list", "patch", "watch")},
+    }
+    for binding in (manifest for manifest in found if manifest["kind"] == "RoleBinding"):
+        [subject] = binding["subjects"]
+        assert (subject["name"], subject["namespace"]) == (binding["roleRef"]["name"], "dev")
+
+
+def test_workers_are_nobody_until_they_run_a_task() -> None:
+    accounts = {
+        manifest["metadata"]["name"]: manifest
+        for manifest in manifests.inside(FULL)
+        if manifest["kind"] == "ServiceAccount"
+    }
+    assert {name for name, account in accounts.items() if "annotations" in account["metadata"]} == {
+        "airflow",
+        "airflow-api-server",
+        "airflow-scheduler",
+    }
+    assert not any(account["automountServiceAccountToken"] for account in accounts.values())
 
 
 @pytest.mark.parametrize(
