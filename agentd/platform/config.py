@@ -246,7 +246,7 @@ class AirflowLogsConfig(Config):
     """The remote folder, as Airflow spells it: `s3://bucket/path`, `wasb://container/path`, `cloudwatch://ARN`; the
     environment's name goes behind it, or where it says {environment}."""
     connection_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
-    """Airflow's connection to it; with none, the identity of Airflow's processes is used."""
+    """Airflow's connection to it. With none, Airflow reads with its own identity, and tasks write with their projects'."""
 
     @model_validator(mode="after")
     def _has_a_folder(self) -> Self:

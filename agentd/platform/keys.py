@@ -36,6 +36,7 @@ PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
+VERSION = "app.kubernetes.io/version"
 
 # Put on every namespace by the API server: its own name.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
