@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := bench/peers
 NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite)
+AIRFLOW := tests/servers/airflow
 
 .PHONY: help demo dev test test-slow test-cluster simulate simulate-mutants soak bench check generate servers kube format lock clean
 
@@ -66,10 +67,16 @@ check: $(READY) ## Lint, types, rooms, .proto files, generated files
 generate: $(READY) ## Write the files that follow from the code
 	@$(BIN)/python -m agentd.cli.generate
 
-servers: $(addsuffix /node_modules/.package-lock.json,$(NPM_SERVERS)) ## Install the test servers that come from npm (node 20 or newer)
+servers: $(addsuffix /node_modules/.package-lock.json,$(NPM_SERVERS)) $(AIRFLOW)/.venv/.ready ## Install the test servers: from npm (node 20 or newer), and Airflow
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	@cd $* && npm ci --silent --ignore-scripts --no-fund --no-audit
+	@touch $@
+
+$(AIRFLOW)/.venv/.ready: $(AIRFLOW)/requirements.txt
+	@$(PYTHON) -m venv $(AIRFLOW)/.venv
+	@$(AIRFLOW)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r $(AIRFLOW)/requirements.txt
 	@touch $@
 
 kube: ## Build a Kubernetes control plane for the tests, outside this folder (needs Go; a quarter of an hour)
@@ -84,6 +91,8 @@ lock: ## Resolve the dependencies anew (needs uv)
 		pyproject.toml --all-extras --group dev -o requirements-dev.txt
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml --extra azure --extra otel -c requirements-dev.txt -o requirements.txt
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+		$(AIRFLOW)/requirements.in -o $(AIRFLOW)/requirements.txt
 
 clean: ## Remove what was set up and built
 	@rm -rf $(VENV) .agentd dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The Airflow port, on the embedded server and on a real Airflow."""
