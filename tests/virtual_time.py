@@ -23,6 +23,8 @@ Arguments = TypeVarTuple("Arguments")
 START = 1_700_000_000.0
 """What the wall clock shows when a loop begins."""
 
+_INSTANT_S = 0.02
+
 
 class _Selector(selectors.DefaultSelector):
     """Asks for events, and turns waiting into a jump of the clock."""
@@ -42,11 +44,23 @@ class _Selector(selectors.DefaultSelector):
         return super().select(0)
 
 
+class _SocketSelector(_Selector):
+    """The same, for servers and clients within one process: what one has sent is on its way to the other for an instant."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Time stands still for what arrives."""
+        if self.threads or timeout == 0:
+            return super().select(timeout)
+        return selectors.DefaultSelector.select(self, _INSTANT_S) or super().select(timeout)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """See the module."""
 
+    selector: type[_Selector] = _Selector
+
     def __init__(self) -> None:
-        self._clock = _Selector()
+        self._clock = self.selector()
         super().__init__(self._clock)
 
     def time(self) -> float:
@@ -77,6 +91,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             yield
         finally:
             self._clock.threads -= 1
+
+
+class SocketTimeLoop(VirtualTimeLoop):
+    """With real sockets of this process: before each jump the loop looks for an instant whether something arrives."""
+
+    selector = _SocketSelector
 
 
 def about(seconds: float) -> Any:  # a float to the type checker, as it is compared with one
