@@ -194,7 +194,8 @@ class AirflowReader(ABC):
     """What may be asked of one environment's Airflow, as one caller.
 
     Every call has a time-out of its own and is repeated while the fault is passing. All raise NotReady while Airflow is not
-    there yet, TransientError or PermanentError with the operation, the environment and what Airflow said otherwise.
+    there yet, TransientError or PermanentError with the operation, the environment and what Airflow said otherwise, and
+    PermanentError(invalid_request) for an id that can be none, such as `~`.
     """
 
     @abstractmethod
@@ -240,9 +241,9 @@ class AirflowReader(ABC):
         offset: int = 0,
         limit: int = 100,
     ) -> Page[TaskInstance]:
-        """Task instances of one run (with its DAG's id), of one DAG or of all, in these states or in any, in order of creation.
+        """Task instances of one run (with its DAG's id), of one DAG or of all, in these states or in any.
 
-        Empty when there is no such run or DAG.
+        Of one run in the order of their creation, else the newest first. Empty when there is no such run or DAG.
         """
 
     @abstractmethod

@@ -4,18 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from aiohttp import web
-
 from agentd.core import Runtime
-from agentd.embedded.airflow.serving import AirflowServer
 from agentd.embedded.airflow.setup import Setup
 from agentd.embedded.child import run_child
-from agentd.embedded.child_side import listen
 from agentd.embedded.control import ControlClient
 from agentd.embedded.faults import Fault
 
 _MODULE = "agentd.embedded.airflow.server"
-_LAST_WORDS_S = 0.1
 
 
 class EmbeddedAirflow:
@@ -48,21 +43,10 @@ class EmbeddedAirflow:
     @asynccontextmanager
     async def start_here(cls, runtime: Runtime) -> AsyncIterator["EmbeddedAirflow"]:
         """Run it in this process, on a free loopback port, until the block ends: with a clock of the caller's."""
-        runner = web.AppRunner(
-            AirflowServer(runtime).application(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=_LAST_WORDS_S,
-        )
-        await runner.setup()
-        listener = listen(0)
-        try:
-            await web.SockSite(runner, listener).start()
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            async with ControlClient.session(url) as session:
-                yield cls(url, ControlClient(session))
-        finally:
-            await runner.cleanup()
+        from agentd.embedded.airflow.here import serve_here
+
+        async with serve_here(runtime) as url, ControlClient.session(url) as session:
+            yield cls(url, ControlClient(session))
 
     async def be(self, environment: str, setup: Setup) -> None:
         """Have an environment's Airflow be like this, from now on; runs and pauses that it has stay."""

@@ -52,6 +52,9 @@ def log_from(position: int, most_bytes: int) -> Take[LogPage]:
         at = taken = 0
         in_sources = False
         async for line in _lines(response, most_bytes):
+            if 0 < at < position:
+                at += 1
+                continue
             found = json.loads(line)
             if at == 0 and found.get("event") == _SOURCES_BEGIN:
                 in_sources = True

@@ -31,6 +31,7 @@ _MOST_TRACE = 8_000
 # How often a list is begun anew that has changed while it was read.
 _LISTINGS = 4
 _EVERY = "~"
+_NO_NAMES = ("", ".", "..", _EVERY)
 
 
 class RestReader(AirflowReader):
@@ -93,7 +94,8 @@ class RestReader(AirflowReader):
         offset: int = 0,
         limit: int = 100,
     ) -> Page[TaskInstance]:
-        query = (("order_by", "id"), *(("state", state) for state in states), *_slice(offset, limit))
+        order = "-id" if run_id is None else "id"
+        query = (("order_by", order), *(("state", state) for state in states), *_slice(offset, limit))
         request = Request("list task instances", "GET", f"{run_path(dag_id, run_id)}/taskInstances", query)
         found = await self._calls.read_if_found(request, self._take(shapes.TASK_INSTANCES))
         return Page((), 0) if found is None else found.page
@@ -101,7 +103,7 @@ class RestReader(AirflowReader):
     async def task_instance(
         self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1
     ) -> TaskInstance | None:
-        path = f"{run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}/{map_index}"
+        path = f"{run_path(dag_id, run_id)}/taskInstances/{segment(task_id)}/{map_index}"
         return await self._calls.read_if_found(
             Request("get task instance", "GET", path), self._take(shapes.TASK_INSTANCE)
         )
@@ -112,7 +114,7 @@ class RestReader(AirflowReader):
         request = Request(
             "get log",
             "GET",
-            f"{run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}/logs/{try_number}",
+            f"{run_path(dag_id, run_id)}/taskInstances/{segment(task_id)}/logs/{try_number}",
             (("map_index", str(map_index)),),
             accept="application/x-ndjson",
         )
@@ -145,13 +147,20 @@ class RestReader(AirflowReader):
 
 
 def dag_path(dag_id: str | None) -> str:
-    """Of one DAG, or of all."""
-    return f"/dags/{_EVERY if dag_id is None else quote(dag_id, safe='')}"
+    """Of one DAG, or of all. Raises PermanentError."""
+    return f"/dags/{_EVERY if dag_id is None else segment(dag_id)}"
 
 
 def run_path(dag_id: str | None, run_id: str | None) -> str:
-    """Of one run, or of all."""
-    return f"{dag_path(dag_id)}/dagRuns/{_EVERY if run_id is None else quote(run_id, safe='')}"
+    """Of one run, or of all. Raises PermanentError."""
+    return f"{dag_path(dag_id)}/dagRuns/{_EVERY if run_id is None else segment(run_id)}"
+
+
+def segment(name: str) -> str:
+    """A name as one part of a path. PermanentError for one that would lead elsewhere, or mean everything."""
+    if name in _NO_NAMES:
+        raise PermanentError(Reason.INVALID_REQUEST, f"{name!r} is no id of a DAG, a run or a task")
+    return quote(name, safe="")
 
 
 def _of_bundle(bundle: str | None) -> tuple[tuple[str, str], ...]:

@@ -49,6 +49,12 @@ _PATIENCE_S = 120.0
 _BETWEEN_LOOKS_S = 0.25
 
 
+class CookieRoute(DirectRoute):
+    """A way on which the Authorization header is lost, as the Kubernetes API server's is."""
+
+    forwards_authorization = False
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server to run against. `deploy` has the bundles of these names be there, and no others."""
@@ -131,12 +137,12 @@ def real_server(running: AirflowServer, bundles: Mapping[str, Path]) -> Server:
 
 
 @asynccontextmanager
-async def bench(server: Server, **settings: Any) -> AsyncIterator[Bench]:
-    """The adapter, with settings of the test's own."""
+async def bench(server: Server, route: DirectRoute | None = None, **settings: Any) -> AsyncIterator[Bench]:
+    """The adapter, with settings and a route of the test's own."""
     metrics = Metrics()
     if server.name == "real":
         # Its API server answers nobody for ten seconds and more while its first task begins, and shares the machine.
         settings = {"call_timeout_s": 90.0, **settings}
-    async with DirectRoute(server.url) as route:
-        airflows = RestAirflows(route, AirflowConfig(**settings), metrics=metrics, runtime=system_runtime())
+    async with route or DirectRoute(server.url) as opened:
+        airflows = RestAirflows(opened, AirflowConfig(**settings), metrics=metrics, runtime=system_runtime())
         yield Bench(airflows, server, metrics, RecordingFence(new_subject("environment"), "owner"))

@@ -6,7 +6,7 @@ import pytest
 
 from agentd.core import PermanentError, Reason, TransientError
 from agentd.platform.airflow import UNFINISHED, AirflowAddress, Caller, LogLine, Role, RunState
-from tests.conformance.airflow.rig import Bench, Server, bench
+from tests.conformance.airflow.rig import Bench, CookieRoute, Server, bench
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
@@ -205,6 +205,38 @@ async def test_a_viewer_reads_and_changes_nothing(at: Bench) -> None:
         await viewer.trigger("good", "never", fence=at.fence)
     assert raised.value.reason is Reason.ACCESS_DENIED
     assert await at.airflow.dag_run("good", "never") is None
+
+
+async def test_a_token_in_a_cookie_is_as_good(server: Server) -> None:
+    async with bench(server, route=CookieRoute(server.url)) as at:
+        assert len(await at.airflow.dags()) == 3
+        run = await at.run("good")
+        assert (await at.seen(run)).triggering_user_name == "conveyor-agent"
+
+
+async def test_the_newest_tasks_of_all_runs_come_first(at: Bench) -> None:
+    runs = [await at.finished(await at.run("good")) for _ in range(2)]
+    page = await at.airflow.task_instances(dag_id="good", states=["success"], limit=3)
+    seen = [(task.dag_run_id, task.task_id) for task in page.items]
+    older, newer = (run.dag_run_id for run in runs)
+    assert seen == [(newer, "second"), (newer, "first"), (older, "second")]
+    rest = await at.airflow.task_instances(dag_id="good", states=["success"], offset=3, limit=1)
+    assert (rest.items[0].dag_run_id, rest.items[0].task_id) == (older, "first")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "~"])
+async def test_a_name_that_leads_elsewhere_or_means_everything_is_no_id(at: Bench, name: str) -> None:
+    for ask in (
+        at.airflow.dag(name),
+        at.airflow.dag_run("good", name),
+        at.airflow.task_instance("good", "x", name),
+        at.airflow.log("good", "x", name, try_number=1),
+        at.airflow.trigger(name, "x", fence=at.fence),
+        at.airflow.clear(name, "x", fence=at.fence),
+    ):
+        with pytest.raises(PermanentError, match="is no id of a DAG, a run or a task"):
+            await ask
+    assert at.fence.asked == []
 
 
 async def test_another_secret_is_not_accepted(at: Bench) -> None:
