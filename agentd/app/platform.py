@@ -5,18 +5,32 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from agentd.bus.sqs_calls import new_session
 from agentd.core import ArtifactStore, Runtime
-from agentd.platform import AirflowDefaults, Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
+from agentd.platform import (
+    AirflowDefaults,
+    Airflows,
+    Cluster,
+    ClusterDefaults,
+    Identities,
+    ImageRegistry,
+    RepositoryDefaults,
+)
+from agentd.platform.airflow_rest import DirectRoute, RestAirflows
 from agentd.platform.aws.artifacts import S3Artifacts
 from agentd.platform.aws.ecr import EcrRegistry
 from agentd.platform.aws.iam import IamIdentities
 from agentd.platform.aws.session import AwsSession
 from agentd.platform.local.artifacts import FileArtifacts
 from agentd.platform.local.identities import NoIdentities
+from agentd.platform.routes import Route
 from agentd.settings import Settings
 from agentd.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from agentd.platform.kubernetes import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +49,11 @@ async def open_platform(stack: AsyncExitStack, settings: Settings, runtime: Runt
         ImageRegistry: await open_registry(session, settings, runtime, metrics),
         RepositoryDefaults: settings.registry.defaults(),
     }
-    cluster = await open_cluster(stack, session, settings, runtime, metrics)
-    if cluster is not None:
-        ports[Cluster] = cluster
+    cluster = None
+    connection = await open_connection(stack, session, settings, runtime, metrics)
+    if connection is not None:
+        ports[Cluster] = cluster = new_cluster(connection, settings, runtime, metrics)
+        ports[Airflows] = await open_airflows(stack, connection, settings, runtime, metrics)
         ports[ClusterDefaults] = settings.cluster.defaults(tenant_id=settings.tenant_id)
         ports[AirflowDefaults] = settings.airflow.defaults()
         ports[Identities] = await open_identities(session, settings, runtime, metrics)
@@ -60,17 +76,44 @@ async def open_cluster(
     stack: AsyncExitStack, session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics
 ) -> Cluster | None:
     """The cluster, until the stack closes; None when this installation has none."""
+    connection = await open_connection(stack, session, settings, runtime, metrics)
+    return None if connection is None else new_cluster(connection, settings, runtime, metrics)
+
+
+async def open_connection(
+    stack: AsyncExitStack, session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics
+) -> "Connection | None":
+    """The way to the cluster, until the stack closes; None when this installation has none."""
     config = settings.cluster
     if config.access == "none":
         return None
     # The client library is large: installations without a cluster, and commands that need none, do without. It takes a
     # second to load, and the event loop has probes to answer.
     await asyncio.to_thread(import_module, "agentd.platform.kubernetes")
-    from agentd.platform.kubernetes import Connection, KubernetesCluster, choose_access
+    from agentd.platform.kubernetes import Connection, choose_access
 
     access = choose_access(config, session, metrics=metrics, runtime=runtime)
-    connection = await stack.enter_async_context(Connection(access, runtime))
-    return KubernetesCluster(connection, config, metrics=metrics, runtime=runtime)
+    return await stack.enter_async_context(Connection(access, runtime))
+
+
+def new_cluster(connection: "Connection", settings: Settings, runtime: Runtime, metrics: Metrics) -> Cluster:
+    """The cluster over this connection."""
+    from agentd.platform.kubernetes import KubernetesCluster
+
+    return KubernetesCluster(connection, settings.cluster, metrics=metrics, runtime=runtime)
+
+
+async def open_airflows(
+    stack: AsyncExitStack, connection: "Connection", settings: Settings, runtime: Runtime, metrics: Metrics
+) -> Airflows:
+    """The Airflows of the cluster's environments, until the stack closes."""
+    from agentd.platform.kubernetes import ServiceProxyRoute
+
+    config = settings.airflow.api
+    route: Route = ServiceProxyRoute(connection)
+    if config.route == "service":
+        route = await stack.enter_async_context(DirectRoute(config.url))
+    return RestAirflows(route, config, metrics=metrics, runtime=runtime)
 
 
 async def open_identities(session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics) -> Identities:

@@ -1,5 +1,6 @@
 """Ports to what the agent acts on. Fences are enforced in their adapters and nowhere else."""
 
+from agentd.platform.airflow import Airflow, AirflowAddress, AirflowReader, Airflows
 from agentd.platform.airflow_defaults import AirflowDefaults
 from agentd.platform.cluster import (
     Applied,
@@ -30,7 +31,11 @@ from agentd.platform.repositories import RepositoryDefaults
 
 __all__ = [
     "DEPLOYED_TAG_PREFIX",
+    "Airflow",
+    "AirflowAddress",
     "AirflowDefaults",
+    "AirflowReader",
+    "Airflows",
     "Applied",
     "Change",
     "ChangeKind",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from agentd.core import Config
+from agentd.platform.airflow import AIRFLOW_PORT, AIRFLOW_SERVICE
 from agentd.platform.airflow_defaults import (
     RESOURCES,
     AirflowComponent,
@@ -37,6 +38,7 @@ _PATH = r"^/([A-Za-z0-9+=,.@_-]+/)*$"
 _ROLE_PREFIX = r"^[A-Za-z0-9+=,.@_-]*$"
 _POLICY_ARN = r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$"
 _PROVIDER_ARN = r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$"
+_SERVICE_URL = r"^https?://[^\s/?#]+$"
 _ISSUER_URL = r"^https://[^\s/?#]+(/[^\s?#]+)?$"
 
 # Source: the API reference of labels, RFC 1123 subdomains, and the serialisation format of resource.Quantity.
@@ -273,6 +275,27 @@ class ComponentResourcesConfig(Config):
     """Memory at which the container is ended."""
 
 
+class AirflowApiConfig(Config):
+    """The Airflows' REST APIs: how they are reached, and how patiently."""
+
+    route: Literal["service", "api_server"] = "service"
+    """`service`: the environment's Service itself, for an agent in the cluster's network. `api_server`: the Kubernetes API
+    server's proxy to it, with the agent's own credentials, which then need get, create and patch on `services/proxy`."""
+    url: Annotated[str, StringConstraints(pattern=_SERVICE_URL, max_length=200)] = (
+        f"http://{AIRFLOW_SERVICE}.{{namespace}}.svc:{AIRFLOW_PORT}"
+    )
+    """Where an environment's Service is, for route `service`; {namespace} stands for the environment's namespace."""
+    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """The longest that one call may take, in seconds; an API server at work answers within one. What remains of the lease
+    shortens a write further."""
+    parallel_calls: Annotated[int, Field(ge=1, le=100)] = 4
+    """Calls at once to one environment: its API server has one worker unless it is made larger."""
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Items per page of a listing: as many as Airflow gives by default."""
+    max_answer_bytes: Annotated[int, Field(ge=65_536, le=268_435_456)] = 8_388_608
+    """The largest answer that is read, and the largest page of a log, in bytes: 100 import errors with long tracebacks fit."""
+
+
 class AirflowConfig(Config):
     """The Airflow of every environment."""
 
@@ -306,6 +329,7 @@ class AirflowConfig(Config):
     """Priority class of Airflow's own pods; the cluster's default when not given."""
     database: AirflowDatabaseConfig = AirflowDatabaseConfig()
     logs: AirflowLogsConfig = AirflowLogsConfig()
+    api: AirflowApiConfig = AirflowApiConfig()
 
     def defaults(self) -> AirflowDefaults:
         """What handlers need of it."""

@@ -1,7 +1,6 @@
 """The Airflow port on Airflow's REST API."""
 
 from agentd.platform.airflow_rest.airflow import RestAirflows
-from agentd.platform.airflow_rest.config import AirflowConfig
 from agentd.platform.airflow_rest.direct import DirectRoute
 
-__all__ = ["AirflowConfig", "DirectRoute", "RestAirflows"]
+__all__ = ["DirectRoute", "RestAirflows"]

@@ -17,9 +17,9 @@ from agentd.platform.airflow import (
 )
 from agentd.platform.airflow_rest import shapes
 from agentd.platform.airflow_rest.calls import Calls, Request, Transport
-from agentd.platform.airflow_rest.config import AirflowConfig
 from agentd.platform.airflow_rest.errors import CallCode, Failure
 from agentd.platform.airflow_rest.reader import RestReader, dag_path, run_path
+from agentd.platform.config import AirflowApiConfig
 from agentd.platform.routes import Route
 from agentd.telemetry import Metrics
 
@@ -27,7 +27,7 @@ from agentd.telemetry import Metrics
 class RestAirflows(Airflows):
     """Over one route, which the caller opens and closes. It keeps tokens, and nothing else."""
 
-    def __init__(self, route: Route, config: AirflowConfig, *, metrics: Metrics, runtime: Runtime) -> None:
+    def __init__(self, route: Route, config: AirflowApiConfig, *, metrics: Metrics, runtime: Runtime) -> None:
         self._transport = Transport(route, config, metrics=metrics, runtime=runtime)
 
     def of(self, address: AirflowAddress, caller: Caller = AGENT) -> Airflow:

@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 from agentd.core import AgentError, Fence, Runtime
 from agentd.platform.airflow import AIRFLOW_PORT, AIRFLOW_SERVICE, AirflowAddress, Caller
 from agentd.platform.airflow_rest.answers import Take, is_success, refusal
-from agentd.platform.airflow_rest.config import AirflowConfig
 from agentd.platform.airflow_rest.errors import CAUGHT, CallCode, Failure, of_answer, of_exception
 from agentd.platform.airflow_rest.tokens import Tokens
+from agentd.platform.config import AirflowApiConfig
 from agentd.platform.routes import Route, ServiceRequest
 from agentd.telemetry import Metrics
 
@@ -40,7 +40,7 @@ class Request:
 class Transport:
     """What all environments' calls share: the way, the tokens, and how many calls there may be to each at once."""
 
-    def __init__(self, route: Route, config: AirflowConfig, *, metrics: Metrics, runtime: Runtime) -> None:
+    def __init__(self, route: Route, config: AirflowApiConfig, *, metrics: Metrics, runtime: Runtime) -> None:
         self.route = route
         self.config = config
         self.tokens = Tokens(runtime)

@@ -22,7 +22,7 @@ from agentd.platform.airflow import (
 from agentd.platform.airflow_rest import shapes
 from agentd.platform.airflow_rest.answers import Take, log_from, shaped
 from agentd.platform.airflow_rest.calls import Calls, Request
-from agentd.platform.airflow_rest.config import AirflowConfig
+from agentd.platform.config import AirflowApiConfig
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ _NO_NAMES = ("", ".", "..", _EVERY)
 class RestReader(AirflowReader):
     """See AirflowReader. It keeps nothing."""
 
-    def __init__(self, calls: Calls, address: AirflowAddress, config: AirflowConfig) -> None:
+    def __init__(self, calls: Calls, address: AirflowAddress, config: AirflowApiConfig) -> None:
         self._calls = calls
         self._address = address
         self._config = config

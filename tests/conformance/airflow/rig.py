@@ -11,7 +11,8 @@ from uuid import uuid4
 from agentd.core import system_runtime
 from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup, Task
 from agentd.platform.airflow import Airflow, AirflowAddress, Caller, DagRun
-from agentd.platform.airflow_rest import AirflowConfig, DirectRoute, RestAirflows
+from agentd.platform.airflow_rest import DirectRoute, RestAirflows
+from agentd.platform.config import AirflowApiConfig
 from agentd.telemetry import Metrics
 from tests.conformance.registry.support import RecordingFence, new_subject
 from tests.servers.airflow import AirflowServer
@@ -144,5 +145,5 @@ async def bench(server: Server, route: DirectRoute | None = None, **settings: An
         # Its API server answers nobody for ten seconds and more while its first task begins, and shares the machine.
         settings = {"call_timeout_s": 90.0, **settings}
     async with route or DirectRoute(server.url) as opened:
-        airflows = RestAirflows(opened, AirflowConfig(**settings), metrics=metrics, runtime=system_runtime())
+        airflows = RestAirflows(opened, AirflowApiConfig(**settings), metrics=metrics, runtime=system_runtime())
         yield Bench(airflows, server, metrics, RecordingFence(new_subject("environment"), "owner"))

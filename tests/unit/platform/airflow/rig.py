@@ -7,7 +7,8 @@ from typing import Any
 
 from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup, Task
 from agentd.platform.airflow import Airflow, AirflowAddress
-from agentd.platform.airflow_rest import AirflowConfig, DirectRoute, RestAirflows
+from agentd.platform.airflow_rest import DirectRoute, RestAirflows
+from agentd.platform.config import AirflowApiConfig
 from agentd.platform.routes import Route
 from agentd.telemetry import Metrics
 from tests.conformance.registry.support import RecordingFence, new_subject
@@ -46,7 +47,7 @@ def two_dags(**more: Any) -> Setup:
 
 def adapter(route: Route, metrics: Metrics | None = None, **settings: Any) -> RestAirflows:
     """As it is wired in the product."""
-    return RestAirflows(route, AirflowConfig(**settings), metrics=metrics or Metrics(), runtime=virtual_runtime())
+    return RestAirflows(route, AirflowApiConfig(**settings), metrics=metrics or Metrics(), runtime=virtual_runtime())
 
 
 @asynccontextmanager
