@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -17,7 +18,6 @@ Take = Callable[[ClientResponse], Awaitable[T]]
 _MOST_REFUSAL = 65_536
 _SOURCES_BEGIN = "::group::Log message source details"
 _SOURCES_END = "::endgroup::"
-_LINE: TypeAdapter[LogLine] = TypeAdapter(LogLine)
 
 
 def is_success(response: ClientResponse) -> bool:
@@ -55,39 +55,64 @@ def log_from(position: int, most_bytes: int) -> Take[LogPage]:
             if 0 < at < position:
                 at += 1
                 continue
-            found = json.loads(line)
-            if at == 0 and found.get("event") == _SOURCES_BEGIN:
+            found = _line(json.loads(line))
+            if at == 0 and found.event == _SOURCES_BEGIN:
                 in_sources = True
             elif in_sources:
-                in_sources = found.get("event") != _SOURCES_END
+                in_sources = found.event != _SOURCES_END
             else:
                 taken += len(line) if at >= position else 0
                 if taken > most_bytes and lines:
                     return LogPage(tuple(lines), at, cut=True)
                 if at >= position:
-                    lines.append(_line(found))
+                    lines.append(found)
                 at += 1
         return LogPage(tuple(lines), max(at, position), cut=False)
 
     return take
 
 
-def _line(found: Any) -> LogLine:  # noqa: ANN401 - one object of a log, with keys of its writer's own
-    return _LINE.validate_python({**found, "error": _traceback(found.get("error_detail"))})
+def _line(found: Any) -> LogLine:  # noqa: ANN401 - what a task, or a library of its, has logged: anything
+    if not isinstance(found, dict):
+        return LogLine(str(found))
+    return LogLine(
+        event=str(found.get("event", "")),
+        timestamp=_moment(found.get("timestamp")),
+        level=_text(found.get("level")),
+        logger=_text(found.get("logger")),
+        error=_traceback(found.get("error_detail")),
+    )
 
 
-def _traceback(detail: Any) -> str | None:  # noqa: ANN401 - as structured by Airflow's task runner
+def _moment(found: Any) -> datetime | None:  # noqa: ANN401 - the same
+    try:
+        return datetime.fromisoformat(found) if isinstance(found, str) else None
+    except ValueError:
+        return None
+
+
+def _text(found: Any) -> str | None:  # noqa: ANN401 - the same
+    return found if isinstance(found, str) else None
+
+
+def _traceback(detail: Any) -> str | None:  # noqa: ANN401 - the same; a list when it is as Airflow's task runner structures it
     """A list of exceptions, the last raised first, as Python shows them."""
-    if not isinstance(detail, list) or not detail:
+    if not isinstance(detail, list):
         return None
     shown: list[str] = []
     for raised in reversed(detail):
-        shown += [
-            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
-            for frame in raised.get("frames") or ()
-        ]
+        if not isinstance(raised, dict):
+            continue
+        frames = raised.get("frames")
+        shown += [_frame(frame) for frame in (frames if isinstance(frames, list) else ())]
         shown.append(f"{raised.get('exc_type')}: {raised.get('exc_value')}")
-    return "\n".join(shown)
+    return "\n".join(shown) or None
+
+
+def _frame(frame: Any) -> str:  # noqa: ANN401 - the same
+    if not isinstance(frame, dict):
+        return f"  {frame}"
+    return f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
 
 
 async def _lines(response: ClientResponse, most_bytes: int) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientResponse
@@ -11,7 +12,7 @@ from aiohttp import ClientResponse
 from agentd.core import LeaseLost, NotReady, PermanentError, TransientError
 from agentd.embedded.airflow import DagFile, DagSpec, Setup, Task
 from agentd.embedded.faults import Fault, FaultKind
-from agentd.platform.airflow import Airflow, AirflowAddress, Dag, dag_ids_by_bundle, duplicate_dag_ids
+from agentd.platform.airflow import Airflow, AirflowAddress, Dag, LogLine, dag_ids_by_bundle, duplicate_dag_ids
 from agentd.platform.airflow_rest import DirectRoute
 from agentd.platform.routes import ServiceRequest
 from tests.unit.platform.airflow.rig import ADDRESS, SECRET, adapter, rig
@@ -198,6 +199,47 @@ async def test_a_long_log_comes_in_pages_without_gap_or_double_line() -> None:
                 break
         assert tuple(seen) == lines
         assert pages > 5
+
+
+async def test_whatever_a_task_logs_is_a_line() -> None:
+    raised = {
+        "exc_type": "KeyError",
+        "exc_value": "'x'",
+        "frames": [{"filename": "f.py", "lineno": 3, "name": "go"}, 7],
+    }
+    cause = {"exc_type": "OSError", "exc_value": "gone"}
+    logged: list[object] = [
+        "a text",
+        ["a", "list"],
+        {"event": 5, "level": 20, "logger": {"a": "b"}, "timestamp": "soon"},
+        {"no": "event"},
+        {"event": "e", "timestamp": "2026-11-24T14:05:12.660234Z", "error_detail": [raised, cause, "x"]},
+        {"event": "f", "error_detail": "none"},
+    ]
+    async with rig() as at:
+        body = "\n".join(json.dumps(line) for line in logged)
+        await at.server.inject(Fault(kind=FaultKind.ANSWER, service="logs", body=body))
+        page = await at.airflow.log("a", "x", "task", try_number=1)
+        assert page is not None
+        assert page.lines == (
+            LogLine("a text"),
+            LogLine("['a', 'list']"),
+            LogLine("5"),
+            LogLine(""),
+            LogLine(
+                "e",
+                datetime(2026, 11, 24, 14, 5, 12, 660234, UTC),
+                error="OSError: gone\n  File \"f.py\", line 3, in go\n  7\nKeyError: 'x'",
+            ),
+            LogLine("f"),
+        )
+
+
+async def test_a_page_in_place_of_a_log_is_an_answer_that_makes_no_sense() -> None:
+    async with rig() as at:
+        await at.server.inject(Fault(kind=FaultKind.ANSWER, service="logs", body="<!doctype html>", times=None))
+        with pytest.raises(TransientError, match="get log on airflow:test: JSONDecodeError"):
+            await at.airflow.log("a", "x", "task", try_number=1)
 
 
 async def test_a_line_that_is_too_long_is_not_read() -> None:
