@@ -285,9 +285,9 @@ class AirflowApiConfig(Config):
         f"http://{AIRFLOW_SERVICE}.{{namespace}}.svc:{AIRFLOW_PORT}"
     )
     """Where an environment's Service is, for route `service`; {namespace} stands for the environment's namespace."""
-    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
-    """The longest that one call may take, in seconds; an API server at work answers within one. What remains of the lease
-    shortens a write further."""
+    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 20.0
+    """The longest that one call may take, in seconds. An API server answers within one, but nobody at all while it loads the
+    tasks' half of its API, with the first task of its life: four seconds of CPU. What remains of the lease shortens a write."""
     parallel_calls: Annotated[int, Field(ge=1, le=100)] = 4
     """Calls at once to one environment: its API server has one worker unless it is made larger."""
     page_size: Annotated[int, Field(ge=1, le=1000)] = 100
