@@ -20,16 +20,7 @@ _INSIDE = (
     "roles.rbac.authorization.k8s.io",
     "serviceaccounts",
 )
-# What Airflow is made of, as far as it goes when it is not wanted any more; power needs the list of workloads as well.
-_AIRFLOW = (
-    "deployments.apps",
-    "jobs.batch",
-    "poddisruptionbudgets.policy",
-    "services",
-    "statefulsets.apps",
-)
-# What these hold is nowhere else: they go with the namespace alone.
-_KEPT = ("persistentvolumeclaims", "secrets")
+_WORKLOADS = ("deployments.apps", "statefulsets.apps")
 
 _IDENTITY = "arn:aws:iam::*:role{identities.path}{identities.role_prefix}*"
 _MAKES_IDENTITY = (
@@ -59,9 +50,8 @@ def reconcile() -> tuple[Permission, ...]:
     return _once(
         kubernetes(("namespaces",), *APPLY),
         kubernetes(_INSIDE, *APPLY, *_PRUNE),
-        kubernetes(_AIRFLOW, *APPLY, *_PRUNE),
-        kubernetes(_KEPT, *APPLY),
-        _granted(),
+        kubernetes(_WORKLOADS, "get", "list", "patch"),
+        granted(),
         _identities(_MAKES_IDENTITY),
         _identities(_REMOVES_IDENTITY),
     )
@@ -91,7 +81,7 @@ def remove() -> tuple[Permission, ...]:
     )
 
 
-def _granted() -> Iterator[Permission]:
+def granted() -> Iterator[Permission]:
     """What Airflow's roles grant: the API server lets nobody grant what he does not have. Source: RBAC's documentation."""
     for rule in (rule for rules in RULES.values() for rule in rules):
         yield from kubernetes(rule["resources"], *rule["verbs"])

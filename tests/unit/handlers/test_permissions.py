@@ -1,14 +1,11 @@
 """Declared permissions are those that are used: what handlers ask of the cluster and the cloud is within them."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from agentd.core import NotReady
-from agentd.embedded import EmbeddedCloud
 from agentd.events import (
     EnvironmentUnlock,
     EventData,
@@ -19,12 +16,10 @@ from agentd.events import (
 )
 from agentd.platform import Identities
 from agentd.platform.aws.session import AwsSession
-from handlers import HANDLERS
 from tests.conformance.cluster.relay import Seen
-from tests.conformance.cluster.support import Server
 from tests.conformance.identities.support import bench as iam_bench
 from tests.unit.handlers.test_power import running
-from tests.unit.handlers.world import BY_EVENT, Project, World, world
+from tests.unit.handlers.world import BY_EVENT, Project, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -92,43 +87,6 @@ async def test_declared_permissions_cover_what_is_used(at: World, session: AwsSe
     async with iam_bench(session, owner_id=at.registry.owner_id) as iam:
         at.control.ports[Identities] = iam.identities
         await everything(at, lambda data: _check(at, data))
-
-
-async def test_with_the_declared_rights_alone_everything_can_be_done(
-    server: Server, session: AwsSession, cloud: EmbeddedCloud, tmp_path: Path
-) -> None:
-    if server.name == "embedded":
-        pytest.skip("the embedded API server lets everybody do everything")
-    user = f"agent-{uuid4().hex[:12]}"
-    root = "/apis/rbac.authorization.k8s.io/v1"
-    metadata = {"name": user}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": user}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
-    binding = {"metadata": metadata, "roleRef": role, "subjects": [subject]}
-    await server.hands.call("POST", f"{root}/clusterroles", {"metadata": metadata, "rules": declared_rules()})
-    await server.hands.call("POST", f"{root}/clusterrolebindings", binding)
-    async with world(server, session, cloud, tmp_path, user=user) as at:
-
-        async def nothing(_: EventData) -> None:
-            """It has not been refused."""
-
-        await everything(at, nothing)
-    for plural in ("clusterrolebindings", "clusterroles"):
-        await server.hands.delete(f"{root}/{plural}/{user}")
-
-
-def declared_rules() -> list[dict[str, list[str]]]:
-    """What an installation grants: the rights of all handlers."""
-    found = {
-        (permission.resource, permission.action)
-        for handler in HANDLERS
-        for permission in handler.permissions
-        if permission.service == "kubernetes"
-    }
-    return [
-        {"apiGroups": [resource.partition(".")[2]], "resources": [resource.partition(".")[0]], "verbs": [verb]}
-        for resource, verb in sorted(found)
-    ]
 
 
 async def _check(at: World, data: EventData) -> None:

@@ -42,11 +42,20 @@ def workload(at: World, kind: Kind, name: str, replicas: int | None) -> dict[str
 async def running(at: World) -> None:
     """An environment with workloads of the agent's own, and one of somebody else's."""
     await at.run(at.create())
+    await start_workloads(at, await marks_of(at))
+    await at.writes()
+
+
+async def marks_of(at: World) -> dict[str, str]:
+    """What the agent marks the environment's objects with."""
     namespace = await at.namespace()
     assert namespace is not None
-    marks = {
-        key: text for key, text in namespace["metadata"]["labels"].items() if key in (keys.MANAGED_BY, *_OWNERSHIP)
-    }
+    found = namespace["metadata"]["labels"].items()
+    return {key: text for key, text in found if key in (keys.MANAGED_BY, *_OWNERSHIP)}
+
+
+async def start_workloads(at: World, marks: dict[str, str]) -> None:
+    """Workloads of the agent's own, by their marks, and one of somebody else's."""
     for kind, name, count, labels in (
         (DEPLOYMENT, "web", 2, marks),
         (STATEFUL_SET, "db", None, marks),
@@ -56,7 +65,6 @@ async def running(at: World) -> None:
         manifest = workload(at, kind, name, count)
         manifest["metadata"]["labels"] = labels
         await at.hands.call("POST", f"/apis/apps/v1/namespaces/{at.name}/{kind.name.lower()}s", manifest)
-    await at.writes()
 
 
 async def replicas(at: World) -> dict[str, tuple[int, str | None]]:

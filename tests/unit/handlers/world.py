@@ -1,7 +1,7 @@
 """Handlers on a real cluster port and a real registry port; every write is counted where it arrives."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +33,16 @@ from agentd.telemetry import Metrics
 from handlers import HANDLERS
 from handlers.manifests import INSIDE, PROJECT_KINDS
 from handlers.manifests.kinds import CONFIG_MAP, NAMESPACE
-from tests.conformance.cluster.relay import Relay, run_relay
+from tests.conformance.cluster.relay import Relay
 from tests.conformance.cluster.support import Hands, Server, adapter, relayed, write_kubeconfig
 from tests.conformance.registry.support import Bench, RecordingFence
 from tests.conformance.registry.support import bench as registry_bench
 from tests.unit.handlers.context import Control, HandlerContext
 
 BY_EVENT: Mapping[type[Any], Handler] = {handler.event: handler for handler in HANDLERS}
+
+
+Way = Callable[[str], AbstractAsyncContextManager[Relay]]
 
 
 @dataclass(frozen=True)
@@ -200,22 +203,22 @@ def _is_collection(path: str) -> bool:
     return len(inside) == 1
 
 
-def _relay(server: Server, user: str | None) -> AbstractAsyncContextManager[Relay]:
-    if user is None:
-        return relayed(server)
-    return run_relay(server.hands.api.rest_client.pool_manager, server.url, {"Impersonate-User": user})
-
-
 @asynccontextmanager
 async def world(
-    server: Server, session: AwsSession, cloud: EmbeddedCloud, folder: Path, *, user: str | None = None
+    server: Server, session: AwsSession, cloud: EmbeddedCloud, folder: Path, *, way: Way | None = None
 ) -> AsyncIterator[World]:
-    """An installation that nobody else uses. Its agent is the cluster's administrator, or the user that is given."""
+    """An installation that nobody else uses. Its agent is the cluster's administrator, unless it is given another way there:
+
+    one that goes out from the agent's own namespace.
+    """
     unique = uuid4().hex[:12]
     system = f"system-{unique}"
     await server.hands.call("POST", "/api/v1/namespaces", {"metadata": {"name": system}})
     defaults = ClusterDefaults(system_namespace=system, delete_wait_s=1.0)
-    async with _relay(server, user) as relay, registry_bench(session, call_timeout_s=5) as registry:
+    async with (
+        relayed(server) if way is None else way(system) as relay,
+        registry_bench(session, call_timeout_s=5) as registry,
+    ):
         kubeconfig = write_kubeconfig(folder / "kubeconfig", relay.url, {"token": "a token"})
         config = ClusterConfig.model_validate({"access": "kubeconfig", "kubeconfig": kubeconfig})
         async with adapter(config, Metrics()) as cluster:

@@ -1,0 +1,216 @@
+"""Everything that handlers and the proxy do in a cluster, act by act: each of them may be begun again until it succeeds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from grpclib import GRPCError
+from grpclib.client import Channel, Stream
+
+from agentd.core import NoAudit, NotReady, PermanentError, Reason, system_runtime
+from agentd.events import EventData, ProjectConfigure, ProjectCreate, ProjectDelete, Quotas
+from agentd.platform import keys
+from agentd.telemetry import Health, Metrics
+from proxy.config import ProxyConfig
+from proxy.generated.v1 import cluster_grpc, cluster_pb2, environments_grpc, environments_pb2
+from proxy.server import Proxy
+from tests.conformance.cluster.relay import Seen
+from tests.unit.handlers.test_power import marks_of, start_workloads
+from tests.unit.handlers.world import Project, World
+from tests.unit.proxy.fakes import Agent
+
+_ATTEMPTS = 30
+_DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that is done with the agent's rights. The scene is set before it, and cleared before its end, by hand."""
+
+    name: str
+    attempt: Callable[[], Awaitable[None]]
+    set_up: Callable[[], Awaitable[object]] | None = None
+    clear: Callable[[], Awaitable[object]] | None = None
+
+    async def refusal(self) -> str | None:
+        """One attempt: in which words it was refused for want of a right, or None. To have to wait is no refusal."""
+        try:
+            await self.attempt()
+        except NotReady:
+            return None
+        except PermanentError as error:
+            if error.reason is not Reason.ACCESS_DENIED:
+                raise
+            return error.message
+        except GRPCError as error:
+            if Reason.ACCESS_DENIED.name not in {getattr(detail, "reason", "") for detail in error.details or ()}:
+                raise
+            return error.message
+        return None
+
+    async def finish(self) -> None:
+        """To the end."""
+        if self.clear is not None:
+            await self.clear()
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self.attempt()
+            except NotReady:
+                continue
+        raise AssertionError(f"{self.name} does not end")
+
+
+class Story:
+    """Of one environment and two projects. Generations grow from act to act."""
+
+    def __init__(self, at: World) -> None:
+        self._at = at
+        self._shop = Project(str(uuid4()), "shop")
+        self._lib = Project(str(uuid4()), "lib")
+
+    def of_projects(self) -> list[Act]:
+        """A project from its creation to its end."""
+        shop = self._shop
+        return [
+            self._event(1, self._creation(shop)),
+            self._event(2, ProjectConfigure(project_id=shop.id, project_name=shop.name, settings={"a": "1"})),
+            self._event(9, ProjectDelete(project_id=shop.id, project_name=shop.name, force=True)),
+        ]
+
+    def of_everything(self) -> list[Act]:
+        """Projects, an environment that they are deployed to, and questions about it."""
+        at = self._at
+        create, configure, delete = self.of_projects()
+        return [
+            create,
+            configure,
+            self._event(1, self._creation(self._lib)),
+            self._event(1, at.create(quotas=Quotas(pods=100))),
+            self._event(3, at.update(), set_up=self._plant),
+            Act("first deploy", lambda: self._deploy(4, self._shop, self._lib), set_up=self._push),
+            Act("second deploy", lambda: self._deploy(5, self._shop)),
+            self._event(6, at.hibernate()),
+            self._event(7, at.wake()),
+            self._event(7, at.unlock(), set_up=self._abandon_lock),
+            Act("questions", self._ask),
+            self._event(8, at.delete(), set_up=self._hold, clear=self._let_go),
+            delete,
+        ]
+
+    def _event(self, generation: int, data: EventData, **more: Any) -> Act:
+        return Act(type(data).__name__, lambda: self._run(data, generation), **more)
+
+    async def _run(self, data: EventData, generation: int) -> None:
+        await self._at.resume(data, self._at.begin(data, generation))
+
+    def _creation(self, project: Project) -> EventData:
+        return ProjectCreate(project_id=project.id, project_name=project.name, default_identity="x")
+
+    async def _deploy(self, generation: int, *projects: Project) -> None:
+        await self._run(self._at.deploy(*(project.deployment() for project in projects)), generation)
+
+    async def _push(self) -> None:
+        await self._at.push(self._shop)
+        await self._at.push(self._lib)
+
+    async def _plant(self) -> None:
+        """What runs in the environment, and what an older version of the agent has left of every kind."""
+        at = self._at
+        marks = await marks_of(at)
+        await start_workloads(at, marks)
+        for root, plural, body in _LEFTOVERS:
+            manifest = {**body, "metadata": {"name": "leftover", "labels": {**marks, keys.COMPONENT: "environment"}}}
+            await at.hands.call("POST", f"{root}/namespaces/{at.name}/{plural}", manifest)
+
+    async def _abandon_lock(self) -> None:
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/{self._at.name}/leases/conveyor-environment"
+        dead = {"holderIdentity": "x", "leaseDurationSeconds": 1, "renewTime": "2020-01-01T00:00:00.000000Z"}
+        await self._at.hands.patch(lease, {"spec": dead})
+
+    async def _hold(self) -> None:
+        """Keep the namespace from going until it is let go."""
+        metadata = {"name": "held", "finalizers": ["example.com/held"]}
+        await self._at.hands.call("POST", f"/api/v1/namespaces/{self._at.name}/configmaps", {"metadata": metadata})
+
+    async def _let_go(self) -> None:
+        path = f"/api/v1/namespaces/{self._at.name}/configmaps/held"
+        await self._at.hands.patch(path, {"metadata": {"finalizers": None}})
+
+    async def _ask(self) -> None:
+        """What the proxy answers from the cluster."""
+        async with _proxy(self._at) as channel:
+            nodes = cluster_pb2.GetNodesRequest()
+            await cluster_grpc.ClusterStub(channel).GetNodes(nodes, timeout=_DEADLINE_S)
+            environments = environments_grpc.EnvironmentsStub(channel)
+            await environments.List(environments_pb2.EnvironmentsListRequest(), timeout=_DEADLINE_S)
+            async with environments.Watch.open(timeout=_DEADLINE_S) as stream:
+                await stream.send_message(environments_pb2.EnvironmentsWatchRequest(), end=True)
+                await self._watched(stream)
+                await stream.cancel()
+
+    async def _watched(self, stream: Stream[Any, Any]) -> None:
+        """Until both of its watches over the cluster stand. Raises what ends it before."""
+        relay, before = self._at.relay, len(self._at.relay.calls)
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(_listen(stream))
+                while sum(_stands(seen) for seen in relay.calls[before:]) < len(_WATCHED):
+                    relay.watching.clear()
+                    await relay.watching.wait()
+                listening.cancel()
+        except* GRPCError as errors:
+            raise errors.exceptions[0] from None
+
+
+def _stands(seen: Seen) -> bool:
+    return "watch" in seen.query and seen.status == HTTPStatus.OK
+
+
+async def _listen(stream: Stream[Any, Any]) -> None:
+    """Take in what it tells. Raises when it ends, which a watch does with an error alone."""
+    while await stream.recv_message() is not None:
+        pass
+    await stream.recv_trailing_metadata()
+    raise AssertionError("the watch has ended")
+
+
+@asynccontextmanager
+async def _proxy(at: World) -> AsyncIterator[Channel]:
+    """The proxy of an agent, and a caller's connection to it."""
+    runtime = system_runtime()
+    proxy = Proxy(
+        ProxyConfig(listen_port=0),
+        Agent(),
+        at.cluster,
+        owner_id=at.registry.owner_id,
+        runtime=runtime,
+        metrics=Metrics(),
+        health=Health(runtime),
+        audit=NoAudit(),
+    )
+    await proxy.start()
+    try:
+        async with Channel("127.0.0.1", proxy.port) as channel:
+            yield channel
+    finally:
+        await proxy.close()
+
+
+_WATCHED = ("namespaces", "configmaps")
+_CORE, _APIS = "/api/v1", "/apis"
+_RBAC = f"{_APIS}/rbac.authorization.k8s.io/v1"
+_ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leftover"}
+_LEFTOVERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (_CORE, "resourcequotas", {"spec": {"hard": {"pods": "100"}}}),
+    (_CORE, "limitranges", {"spec": {"limits": [{"type": "Pod"}]}}),
+    (f"{_APIS}/networking.k8s.io/v1", "networkpolicies", {"spec": {"podSelector": {}}}),
+    (_CORE, "serviceaccounts", {}),
+    (_RBAC, "roles", {"rules": []}),
+    (_RBAC, "rolebindings", {"roleRef": _ROLE}),
+    (_CORE, "configmaps", {}),
+    (f"{_APIS}/coordination.k8s.io/v1", "leases", {}),
+)
