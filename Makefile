@@ -37,7 +37,7 @@ test-slow: $(READY) servers ## The suites that take longer: kill points, fuzzing
 
 test-cluster: $(READY) servers ## The cluster's suites and the story on a real Kubernetes API server
 	@eval "$$(tests/servers/kube/build)" && $(BIN)/python -m pytest --timeout 900 \
-		tests/conformance/kubernetes tests/conformance/cluster tests/conformance/rights tests/servers tests/e2e/test_real_cluster.py
+		tests/conformance/kubernetes tests/conformance/cluster tests/conformance/rights tests/conformance/chart tests/servers tests/e2e/test_real_cluster.py
 
 simulate: $(READY) ## 10,000 seeds of the deterministic simulation, failed ones first (SEEDS=N for another number)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --fresh

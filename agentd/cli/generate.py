@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from agentd.cli.chart import reference_text, rights_text, schema_text, values_text
 from agentd.cli.permissions import needs
 from agentd.cli.schema import azure_text, iam_text, rbac_text
 from agentd.core import Permission
@@ -14,6 +15,7 @@ from agentd.settings import Settings, load, settings_reference
 from agentd.telemetry import Metrics, metrics_reference
 from proxy.generate import write_code, write_reference
 
+_CHART = Path("deploy/helm/agentd")
 _EXAMPLES = Path(__file__).parents[2] / "deploy" / "settings"
 _EXAMPLE_SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/conveyor"
 
@@ -27,6 +29,10 @@ def _granted(example: str, text: Callable[[Settings, Sequence[Permission]], str]
 _TEXTS: Mapping[Path, Callable[[], str]] = {
     Path("docs/metrics.md"): lambda: metrics_reference(Metrics()),
     Path("docs/settings.md"): settings_reference,
+    _CHART / "README.md": reference_text,
+    _CHART / "values.yaml": values_text,
+    _CHART / "values.schema.json": schema_text,
+    _CHART / "files" / "rights.json": lambda: rights_text(load_handlers()),
     Path("deploy/permissions/rbac.yaml"): lambda: _granted("aws.yaml", rbac_text),
     Path("deploy/permissions/iam-policy.json"): lambda: _granted("aws.yaml", iam_text),
     Path("deploy/permissions/azure-role.json"): lambda: _granted(
