@@ -138,7 +138,7 @@ async def _compare(obj: Object, wanted: Manifest, live: Manifest) -> _Difference
     """What an apply to this state would change; None when it has moved meanwhile."""
     applied = await obj.try_apply(wanted, live)
     if isinstance(applied, Failure):
-        return None
+        return await _compare_anew(obj, wanted, live, applied) if applied.code is CallCode.INVALID else None
     dropped: Sequence[managed_fields.Path] = ()
     without: Manifest | Failure | None = None
     extra = managed_fields.left_over(live, applied)
@@ -154,3 +154,16 @@ async def _compare(obj: Object, wanted: Manifest, live: Manifest) -> _Difference
     remade = None if isinstance(without, Failure) else without
     after = managed_fields.taken_from(remade, applied, dropped)
     return _Difference(after, not same_content(applied, live), bool(dropped), entries)
+
+
+async def _compare_anew(obj: Object, wanted: Manifest, live: Manifest, refusal: Failure) -> _Difference | None:
+    """The same when the manifest cannot stand beside what the creation has left. Raises when that is not why it is refused."""
+    entries = managed_fields.all_handed_over(live, wanted)
+    if entries is None:
+        raise refusal.error()
+    after = await obj.try_instead(live, managed_fields.remade(live, wanted))
+    if not isinstance(after, Failure):
+        return _Difference(after, content=True, dropped=True, entries=entries)
+    if after.code is CallCode.INVALID:
+        raise refusal.error()
+    return None

@@ -93,6 +93,57 @@ def handed_over(live: Manifest, applied: Manifest, dropped: Iterable[Path] = ())
     return [own, *(other for other in _entries(live) if not _is_own(other))]
 
 
+def all_handed_over(live: Manifest, wanted: Manifest) -> list[Entry] | None:
+    """The same, but the Apply gets all that the creation owned, the server's defaults too: the next one makes them anew.
+
+    For a manifest that cannot stand beside fields of the creation, such as a volume that is of another type now.
+    """
+    created = _created(live, wanted)
+    if created is None or _STAMPED.issuperset(owned := set(_paths(created["fieldsV1"]))):
+        return None
+    owned.update(_paths(_applied_entry(live)["fieldsV1"]))
+    own = {**created, "operation": _APPLY, "fieldsV1": _fields(owned)}
+    return [own, *(other for other in _entries(live) if not _is_own(other))]
+
+
+def remade(live: Manifest, wanted: Manifest) -> Manifest:
+    """The object as the manifest has it, with what others own of it, and nothing else that the creation has set."""
+    created = _created(live, wanted)
+    others = {path for entry in _entries(live) if not _is_own(entry) for path in _paths(entry["fieldsV1"])}
+    owned = set() if created is None else set(_paths(created["fieldsV1"])) - others
+    extra = {path for path in owned if _resolve(wanted, path) is None}
+    tops = [path for path in extra if not any(path[:length] in extra for length in range(len(path)))]
+    made: Manifest = _laid_over(taken_from(None, live, tops), wanted)
+    return made
+
+
+def replacement(live: Manifest, other: Manifest) -> list[Operation]:
+    """The JSON Patch that makes another content of this state of the object, and of no other."""
+    kept = ("apiVersion", "kind", "metadata", "status")
+    metadata = {name: other["metadata"].get(name) or {} for name in ("labels", "annotations")}
+    gone = [name for name in live if name not in (*kept, *other)]
+    version = live["metadata"]["resourceVersion"]
+    return [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        *({"op": "remove", "path": f"/{name}"} for name in gone),
+        *({"op": "add", "path": f"/{name}", "value": other[name]} for name in other if name not in kept),
+        *({"op": "add", "path": f"/metadata/{name}", "value": value} for name, value in metadata.items()),
+    ]
+
+
+def _laid_over(under: Any, over: Any) -> Any:  # noqa: ANN401 - any part of an object
+    if isinstance(under, dict) and isinstance(over, dict):
+        both = {key: _laid_over(under[key], over[key]) for key in under if key in over}
+        return {**under, **over, **both}
+    if not (isinstance(under, list) and isinstance(over, list)):
+        return over
+    named = {item["name"]: item for item in under if isinstance(item, dict) and "name" in item}
+    if len(named) != len(under) or not all(isinstance(item, dict) and "name" in item for item in over):
+        return over
+    given = [_laid_over(named.pop(item["name"], {}), item) for item in over]
+    return [*given, *named.values()]
+
+
 def _created(live: Manifest, applied: Manifest) -> Entry | None:
     """What the creation owns, if it was in the manifest's own version: in another, the paths may not be the same."""
     found = _entry(_entries(live), _UPDATE)

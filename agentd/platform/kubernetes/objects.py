@@ -14,7 +14,8 @@ from agentd.platform.kubernetes.resources import Resource
 # So that an apply of a manifest that says nothing of it leaves what a scale has set.
 SCALE_MANAGER = f"{FIELD_MANAGER}-scale"
 
-_STRICT = (("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"))
+_AS_AGENT = (("fieldManager", FIELD_MANAGER),)
+_STRICT = (*_AS_AGENT, ("fieldValidation", "Strict"))
 _DRY = (("dryRun", "All"),)
 # A lock that was broken is made anew: its delete takes nothing away.
 _MADE_ANEW = frozenset({"Lease"})
@@ -55,22 +56,22 @@ class Object:
         )
 
     async def try_apply(self, wanted: Manifest, live: Manifest) -> Manifest | Failure:
-        """The same, without effect."""
-        return await self.calls.read_unless(self._application("plan", wanted, live, _DRY), MOVED)
+        """The same, without effect. A failure may also say that the object would be invalid."""
+        return await self.calls.read_unless(self._application("plan", wanted, live, _DRY), (*MOVED, CallCode.INVALID))
 
     async def try_without(self, live: Manifest, paths: Collection[managed_fields.Path]) -> Manifest | Failure:
         """What would become of the object without these fields: those with a default come back. Without effect.
 
         A failure says that the object has moved, or that it must have one of them.
         """
-        request = self._request(
-            "plan",
-            "PATCH",
-            query=(("fieldManager", FIELD_MANAGER), *_DRY),
-            body=managed_fields.removal(live, paths),
-            content_type=JSON_PATCH,
-        )
-        return await self.calls.read_unless(request, (*MOVED, CallCode.INVALID))
+        return await self._try_patch(managed_fields.removal(live, paths), _AS_AGENT)
+
+    async def try_instead(self, live: Manifest, other: Manifest) -> Manifest | Failure:
+        """What would become of the object with another content, strictly validated. Without effect.
+
+        A failure says that the object has moved, or that it would be invalid.
+        """
+        return await self._try_patch(managed_fields.replacement(live, other), _STRICT)
 
     async def stamp(
         self, live: Manifest, fence: Fence, entries: Sequence[managed_fields.Entry] | None = None
@@ -103,6 +104,18 @@ class Object:
             destroys=self.ref.kind.name not in _MADE_ANEW,
             accept=(*MOVED, UNKNOWN_EFFECT),
         )
+
+    async def _try_patch(
+        self, operations: Sequence[managed_fields.Operation], query: tuple[tuple[str, str], ...]
+    ) -> Manifest | Failure:
+        request = self._request(
+            "plan",
+            "PATCH",
+            query=(*query, *_DRY),
+            body=operations,
+            content_type=JSON_PATCH,
+        )
+        return await self.calls.read_unless(request, (*MOVED, CallCode.INVALID))
 
     async def _merge(
         self, operation: str, manager: str, body: Json, live: Manifest, fence: Fence, *, stamp: bool

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentd.core import LeaseLost, NotReady, PermanentError, Reason, TransientError
-from agentd.platform import Applied, ObjectRef
+from agentd.platform import Applied, Manifest, ObjectRef
 from agentd.platform.keys import EVENT_ID, GENERATION, MANAGED_BY, OWNER_ID, PART_OF, TRACE_ID
 from agentd.telemetry import TelemetryConfig, Tracing
 from tests.conformance.cluster.kinds import NAMES, manifest_of
@@ -172,6 +172,43 @@ async def test_items_of_lists_and_optional_parts_may_be_dropped(at: Bench) -> No
     assert (annotations["example.com/a"], annotations["theirs"]) == ("1", "1")
     assert "example.com/b" not in annotations
     assert await at.cluster.apply(manifest, fence=newer) is Applied.UNCHANGED
+
+
+def with_volume(at: Bench, **source: Any) -> Manifest:
+    manifest = at.deployment()
+    manifest["spec"]["template"]["spec"]["volumes"] = [{"name": "files", **source}]
+    return manifest
+
+
+async def test_a_part_may_become_one_of_another_type(at: Bench) -> None:
+    fence = at.fence()
+    before = with_volume(at, emptyDir={})
+    before["metadata"]["annotations"] = {"of": "the creation"}
+    await at.cluster.apply(before, fence=fence)
+    await at.hands.patch(at.path("web", "deployments"), {"metadata": {"annotations": {"by": "somebody"}}})
+    later = at.fence(fence.subject, generation=2)
+    wanted = with_volume(at, configMap={"name": "x"})
+    assert await at.cluster.apply(wanted, fence=later, dry_run=True) is Applied.CHANGED
+    assert await at.cluster.apply(wanted, fence=later) is Applied.CHANGED
+    assert [stamp for _, stamp in later.asked] == [True, False], "the creation's fields are handed over first"
+    found = await at.seen("web", DEPLOYMENT)
+    (volume,) = found["spec"]["template"]["spec"]["volumes"]
+    assert volume == {"name": "files", "configMap": {"name": "x", "defaultMode": 420}}
+    assert found["metadata"]["annotations"]["by"] == "somebody"
+    assert "of" not in found["metadata"]["annotations"]
+    later.asked.clear()
+    assert await at.cluster.apply(wanted, fence=later) is Applied.UNCHANGED
+    assert later.asked == []
+
+
+async def test_what_is_invalid_by_itself_is_refused_before_anything_is_handed_over(at: Bench) -> None:
+    fence = at.fence()
+    await at.cluster.apply(with_volume(at, emptyDir={}), fence=fence)
+    fence.asked.clear()
+    wrong = with_volume(at, emptyDir={}, configMap={"name": "x"})
+    with pytest.raises(PermanentError, match="may not specify more than 1 volume type"):
+        await at.cluster.apply(wrong, fence=fence)
+    assert fence.asked == []
 
 
 async def test_what_the_manifest_does_not_say_is_left_to_others(at: Bench) -> None:

@@ -195,8 +195,12 @@ def some_set(random: Random, at: Bench) -> Manifest:
         container["env"] = [{"name": name, "value": "1"} for name in random.sample("ABC", random.randint(1, 3))]
     if random.random() < 0.5:
         container["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
-        scratch: dict[str, str] = random.choice(({}, {"medium": "Memory"}, {"sizeLimit": "1Gi"}))
-        spec["volumes"] = [{"name": "scratch", "emptyDir": scratch}]
+        sources: tuple[dict[str, Any], ...] = (
+            {"emptyDir": {}},
+            {"emptyDir": {"medium": "Memory"}},
+            {"configMap": {"name": "x"}},
+        )
+        spec["volumes"] = [{"name": "scratch", **random.choice(sources)}]
     if random.random() < 0.5:
         spec["containers"].append({"name": "side", "image": "example/side:1"})
     if random.random() < 0.3:
@@ -213,7 +217,7 @@ def some_set(random: Random, at: Bench) -> Manifest:
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": whole}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 async def test_what_is_foretold_is_what_comes(at: Bench, seed: int) -> None:
     random = Random(seed)
     fence = at.fence()
