@@ -112,7 +112,10 @@ async def test_a_create_is_told_with_everything_in_the_namespace_to_come(account
     namespace = fields(changes[f"kubernetes:namespace/{at.name}"])
     assert namespace[f'metadata.annotations["{keys.DESCRIPTION}"]'] == (None, "For the shop")
     assert not any(keys.GENERATION in path or keys.EVENT_ID in path for path in namespace)
-    assert fields(changes[account.role])["trust"] == (None, [f"{at.name}/airflow", f"{at.name}/airflow-worker"])
+    assert fields(changes[account.role])["trust"] == (
+        None,
+        [f"{at.name}/{account}" for account in ("airflow", "airflow-api-server", "airflow-scheduler")],
+    )
 
 
 async def test_an_update_is_told_field_by_field(account: Account) -> None:
