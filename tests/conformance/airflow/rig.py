@@ -39,7 +39,7 @@ EMBEDDED = {
                         Task(task_id="after", lines=("after all",)),
                     ),
                 ),
-                DagSpec(dag_id="slow", tasks=(Task(task_id="waits", seconds=600),)),
+                DagSpec(dag_id="slow", tasks=(Task(task_id="waits", seconds=600, lines=("waiting",)),)),
             ),
         ),
     ),

@@ -41,6 +41,7 @@ def flaky():
 def slow():
     @task
     def waits():
+        print("waiting")
         time.sleep(600)
 
     waits()

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from agentd.core import PermanentError, Reason, TransientError
-from agentd.platform.airflow import UNFINISHED, AirflowAddress, Caller, LogLine, Role, RunState
+from agentd.platform.airflow import UNFINISHED, AirflowAddress, Caller, LogLine, LogPage, Role, RunState
 from tests.conformance.airflow.rig import Bench, CookieRoute, Server, bench
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 
 def said(lines: Sequence[LogLine]) -> list[str]:
@@ -166,6 +166,13 @@ async def test_a_running_task_is_seen_is_not_cleared_and_ends_with_its_run(at: B
         return tuple(task.task_id for task in page.items if task.state == "running")
 
     await at.until(look, lambda running: "waits" in running)
+    log = await at.until(
+        lambda: at.airflow.log("slow", run.dag_run_id, "waits", try_number=1),
+        lambda seen: seen is not None and "waiting" in said(seen.lines),
+    )
+    assert log is not None
+    rest = await at.airflow.log("slow", run.dag_run_id, "waits", try_number=1, position=log.position)
+    assert rest == LogPage((), log.position, cut=False)
     with pytest.raises(PermanentError, match="clear on airflow:test: 409") as raised:
         await at.airflow.clear("slow", run.dag_run_id, only_failed=False, fence=at.fence)
     assert raised.value.reason is Reason.IN_USE
