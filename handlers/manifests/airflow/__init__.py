@@ -1,5 +1,6 @@
 """The Airflow of an environment. Typed specs in, Kubernetes objects out. Pure: no clock, no I/O, no randomness."""
 
+from handlers.manifests.airflow.fitting import shortfalls
 from handlers.manifests.airflow.instance import AirflowInstance
 from handlers.manifests.airflow.keys import AirflowKeys, database_ref, keys_ref
 from handlers.manifests.airflow.releases import check_major, resolve, running
@@ -18,5 +19,6 @@ __all__ = [
     "objects",
     "resolve",
     "running",
+    "shortfalls",
     "stages",
 ]
