@@ -133,7 +133,8 @@ class NetworkPolicyValues(Group):
     """Who may talk to the agent, and to whom it may."""
 
     enabled: bool = False
-    """Make one. Out go DNS and TCP to the ports 443 and 6443; in comes what is given here, and probes."""
+    """Make one. Out go DNS, TCP to the ports 443 and 6443, and calls to environments' Airflow; in comes
+    what is given here."""
     metrics_from: tuple[Json, ...] = ()
     """Peers that may scrape, as in a NetworkPolicy's `from`; everybody in the cluster when empty."""
     proxy_from: tuple[Json, ...] = ()

@@ -1,18 +1,24 @@
 """What the chart makes of values, and which it refuses."""
 
+import subprocess
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from helm_python import Chart, HelmValuesError, lint
 
 from agentd.cli.chart.schema import DECIDED
+from agentd.cli.doctor.cluster import NEWEST, OLDEST
 from agentd.cli.grants import everywhere_of, rules
 from agentd.cli.permissions import needs
 from agentd.dispatch import load_handlers
+from agentd.platform import keys
+from agentd.platform.airflow import AIRFLOW_PORT
+from agentd.platform.cluster import FIELD_MANAGER
 from agentd.settings import DrainConfig, Settings, load
 from agentd.telemetry import Metrics, metrics_reference
 from tests.conformance.chart.support import (
@@ -21,6 +27,7 @@ from tests.conformance.chart.support import (
     IMAGE,
     MONITORING,
     NAMESPACE,
+    PEER,
     SETS,
     container,
     example,
@@ -154,6 +161,30 @@ def test_probes_ask_the_pages_of_the_port_that_is_scraped() -> None:
     assert paths["readinessProbe"]["path"] == "/readyz", "the proxy is one of its components"
 
 
+def test_a_network_policy_lets_the_agent_reach_what_it_works_with() -> None:
+    policy = one(rendered(SETS["everything"]), "NetworkPolicy")["spec"]
+    out = {(rule.get("to") is None, port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    assert {(True, 53), (True, 443), (True, 6443), (False, AIRFLOW_PORT), (False, 4318)} == out
+    (airflow,) = [rule for rule in policy["egress"] if rule["ports"][0]["port"] == AIRFLOW_PORT]
+    assert airflow["to"] == [{"namespaceSelector": {"matchLabels": {keys.MANAGED_BY: FIELD_MANAGER}}}]
+    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {"metrics", "grpc"}
+    assert all(rule["from"] == [PEER] for rule in policy["ingress"])
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("values", SETS.values(), ids=SETS)
+def test_every_object_is_one_of_the_oldest_and_of_the_newest_kubernetes(
+    values: Mapping[str, Any], version: tuple[int, int]
+) -> None:
+    for found in rendered(values):
+        kubernetes_validate.validate(found, "{}.{}".format(*version), strict=True)
+
+
+def test_the_chart_is_for_the_versions_that_the_doctor_knows() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == ">={}.{}.0-0".format(*OLDEST)
+
+
 def test_the_versions_are_those_of_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == version()
@@ -172,6 +203,13 @@ def test_alerts_are_about_metrics_that_exist() -> None:
         assert names
         assert all(f"`{name}`" in known for name in names), alert
         assert alert["annotations"].keys() == {"summary", "action"}
+
+
+@pytest.mark.slow
+def test_prometheus_takes_the_alerts() -> None:
+    alerts = CHART / "files" / "alerts.yaml"
+    ran = subprocess.run(["promtool", "check", "rules", alerts], capture_output=True, text=True, check=False)
+    assert (ran.returncode, "SUCCESS" in ran.stdout) == (0, True), ran.stdout + ran.stderr
 
 
 _SETTINGS = AWS["settings"]
