@@ -68,8 +68,14 @@ async def test_the_proxy_tells_what_the_daemon_did_and_redrives_what_failed(tmp_
         assert [(found.name, found.id, found.generation) for found in listed.environments] == [
             ("dev", ENVIRONMENT.environment_id, 1)
         ]
-        told = await call(channel, "Agent/Explain", agent_pb2.ExplainRequest(name=created), agent_pb2.ExplainResponse)
-        assert [account.verdict for account in told.events] == ["succeeded after 1 attempt with changes"]
+
+        async def done() -> bool:  # once the ledger has heard that its report was sent
+            told = await call(
+                channel, "Agent/Explain", agent_pb2.ExplainRequest(name=created), agent_pb2.ExplainResponse
+            )
+            return [account.verdict for account in told.events] == ["succeeded after 1 attempt with changes"]
+
+        await eventually(done)
         health = await call(channel, "Cluster/GetHealth", cluster_pb2.GetHealthRequest(), cluster_pb2.GetHealthResponse)
         assert (health.api_server_ready, health.version[:3]) == (True, "v1.")
 
