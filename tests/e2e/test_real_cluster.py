@@ -7,7 +7,7 @@ Run by `make test-cluster`; skipped where there is no control plane to run it on
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -48,6 +48,7 @@ async def test_the_story_is_the_same_on_a_real_api_server_and_on_fauxqs_with_the
         there = [(row[0], row[2], row[3], row[4]) for row in await stage.namespaces()]
         assert ("dev", "6", "awake", "Active") in there
         assert "staging" not in {name for name, *_ in there}
+    await forget(real_kubeconfig, ("dev", "taken"))
 
 
 @asynccontextmanager
@@ -72,6 +73,13 @@ async def chart_account(kubeconfig: Path, path: Path) -> AsyncIterator[tuple[str
             await server.hands.delete(f"/api/v1/namespaces/{namespace}")
     finally:
         config.close()
+
+
+async def forget(kubeconfig: Path, namespaces: Sequence[str]) -> None:
+    """Delete what the story leaves behind: the cluster may be shared, and the next telling begins with nothing."""
+    async with connect("real", kubeconfig) as server:
+        for name in namespaces:
+            await server.hands.delete(f"/api/v1/namespaces/{name}")
 
 
 def write_for(token: str, kubeconfig: Path, path: Path) -> Path:

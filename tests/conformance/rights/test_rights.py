@@ -109,7 +109,7 @@ def in_order(uses: Sequence[tuple[str, str]], held: Collection[Permission], plac
     found: list[Permission] = []
     for use in uses:
         if use == (_ROLES.action, _ROLES.resource) and place.checks_grants:
-            found += sorted(right for right in set(granted()) if right not in found)
+            found += granted()
         found.append(by_name[use])
     return list(dict.fromkeys(found))
 
