@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
 from agentd.cli import main
 from agentd.cli.grants import NoArn, grants, policy, role_definition
@@ -157,6 +158,12 @@ def test_a_key_is_named_as_policies_name_keys(key: str, arn: str, alias: str | N
     assert grant["Resource"] == [arn]
     assert grant["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}, "for ECR, and for nobody else"
     assert grant["Condition"].get("ForAnyValue:StringEquals") == (alias and {"kms:ResourceAliases": alias})
+
+
+@pytest.mark.parametrize("key", ["1234abcd", "alias/images"])
+def test_policies_are_well_formed_to_an_independent_reader(key: str) -> None:
+    IAMPolicyDocumentValidator(json.dumps(made_policy(REGISTRY__KMS_KEY=key))).validate()
+    IAMPolicyDocumentValidator((DEPLOY / "permissions" / "iam-policy.json").read_text()).validate()
 
 
 def test_a_queue_whose_arn_is_not_known_is_refused_by_name() -> None:
