@@ -9,7 +9,7 @@ from tests.simulation.plan import Element, Mishap, MishapKind, Moment, Plan, Set
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.queues import QueueFault, QueueFaultKind, QueueSettings
 from tests.simulation.story import draw_story
-from tests.simulation.world import IAM, Fault, FaultKind, Faults
+from tests.simulation.world import ECR, IAM, Fault, FaultKind, Faults
 from tests.simulation.world import Profile as Weather
 
 _FARTHEST_S = 3.0  # a clock from the truth
@@ -137,7 +137,7 @@ class _Draw:
                 wakes_after_s=random.uniform(0.0, 1.5) if woken else None,
             )
         for _ in range(random.randint(*profile.terms)):
-            kind = random.choice((MishapKind.TERM,) * 4 + (MishapKind.ABORT,))
+            kind = random.choice((MishapKind.TERM,) * 3 + (MishapKind.ABORT,) * 2)
             mishap = self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))
             yield replace(mishap, again_after_s=random.choice((1.0, grace_s)))
         if self._skewed:
@@ -222,6 +222,9 @@ class _Draw:
             yield Fault(FaultKind.TIMEOUT_BEFORE, IAM, end_s=self._quiet_s, times=None)
         if not self._profile.world_faults:
             return
+        if self._random.random() < self._profile.outages:
+            start_s = self._random.uniform(4.0, self._quiet_s * 0.7)
+            yield Fault(FaultKind.UNAVAILABLE, ECR, start_s=start_s, end_s=start_s + 3.0, times=None)
         weather = Weather(
             horizon_s=self._quiet_s,
             most=self._profile.world_faults,

@@ -25,6 +25,8 @@ class Profile:
     queue_faults: Range = NONE
     disk_faults: Range = NONE
     world_faults: int = 0
+    outages: float = 0.0
+    """Of the runs, those in which the registry does not answer for some seconds."""
     stuck: bool = False
     """Nothing that an environment asks of the cloud is answered."""
     narrow: float = 0.2
@@ -53,6 +55,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 horizon_s=16.0,
                 environments=1.0,
                 prologues=1.0,
+                revivals=0.5,
                 busiest=0.5,
                 disorder=0.1,
                 nonsense=0.05,
@@ -61,6 +64,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             ),
             crashes=(0, 2),
             world_faults=4,
+            outages=0.4,
             narrow=0.1,
         ),
         "stuck": Profile(

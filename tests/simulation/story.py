@@ -261,19 +261,16 @@ class _Author:
     def _revive(self, history: _History, delete: Intent) -> None:
         """The subject is to be deleted and made anew, and changed before or after that; the change comes first."""
         random, is_project = self._random, history.subject.kind == "project"
+        comes_after = random.random() < 1 / 2
         create: tuple[type[EventData], Mapping[str, Json]] = (
             (ProjectCreate, history.own) if is_project else (EnvironmentCreate, {**history.own, "spec": _spec(random)})
         )
-        changes: list[tuple[type[EventData], Mapping[str, Json]]] = (
-            [(ProjectConfigure, {**history.own, "settings": {"size": "revived"}})]
-            if is_project
-            else [
-                (EnvironmentHibernate, history.own),
-                (EnvironmentUpdate, {**history.own, "spec": _spec(random)}),
-            ]
-        )
-        change = random.choice(changes)
-        order = [create, change] if random.random() < 1 / 2 else [change, create]
+        change: tuple[type[EventData], Mapping[str, Json]] = (EnvironmentHibernate, history.own)
+        if is_project:
+            change = (ProjectConfigure, {**history.own, "settings": {"size": "revived"}})
+        elif comes_after and random.random() < 1 / 2:
+            change = (EnvironmentUpdate, {**history.own, "spec": _spec(random)})
+        order = [create, change] if comes_after else [change, create]
         made = {
             data_class: self._intent(Sort.VALID, history.subject, history.next_generation(), data_class, data)
             for data_class, data in order

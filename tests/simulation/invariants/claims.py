@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentd.ledger import Claimed, Record
+from agentd.core import Hold
+from agentd.ledger import Claimed, Record, Renewal
 from tests.simulation.book import End, Grant
 from tests.simulation.plan import Intent
 from tests.simulation.process import Process
@@ -14,6 +15,8 @@ from tests.simulation.world import FaultKind, Seen
 DEPLOYED = "deployed-to."
 
 _ROUNDING_S = 1e-3
+_ANSWERED_S = 1.0
+_OF_HANDLERS = frozenset({Hold.WAITING, Hold.PREEMPTED})
 
 
 class Bookkeeper(Checker):
@@ -201,9 +204,22 @@ class Bookkeeper(Checker):
 
 
 class KeptAlive(Checker):
-    """I3: a lease is renewed while its event is worked on."""
+    """I3: a lease is renewed while its event is worked on, and never once it has ended."""
 
     name = "I3"
+
+    def on_commit(self, process: Process, result: object) -> None:
+        """Somebody else may have been let into what it locks by then."""
+        renewed = isinstance(result, list) and result and all(isinstance(one, Renewal) and one.valid for one in result)
+        if not renewed or process.parts is None or self.scene.has_disk_trouble:
+            return
+        kept_s = float(self.scene.plan.setup.dispatch["clock_skew_s"])
+        for lease in process.parts.dispatcher._leases._held:
+            over_s = process.clock.now() - lease.until_wall - kept_s
+            if not lease.lost and over_s > _ANSWERED_S:
+                self.violated(
+                    f"{process.name} renews its lease on {lease.claim.subject}, which ended {over_s:.1f} s ago"
+                )
 
     def on_look(self, process: Process) -> None:
         scene, parts = self.scene, process.parts
@@ -228,16 +244,21 @@ class Attempts(Checker):
         self._contexts: dict[tuple[str, int], Any] = {}
         self._unknown: list[Grant] = []
         self._failed: set[tuple[int, tuple[str, int]]] = set()
+        self._put_off: set[tuple[int, tuple[str, int]]] = set()
 
     def on_visibility(self, queue: QueueServer, message: Message, seconds: float, by: str) -> None:
-        """What is shown again because an attempt has failed."""
+        """What is shown again because an attempt has failed, or waits without anybody's blame."""
         event = self.scene.book.event(message.body) if queue.name == COMMANDS else None
         record = None if event is None else self.scene.record(event.key)
         latest = None if record is None else self.scene.book.latest.get(record.subject)
         if record is None or latest is None or latest.key != record.key or latest.process.name != by:
             return
-        if record.waiting is not None and record.waiting.why == "retry" and latest.epoch == record.epoch:
+        if record.waiting is None or latest.epoch != record.epoch:
+            return
+        if record.waiting.why == "retry":
             self._failed.add((latest.token, (record.key, record.epoch)))
+        elif record.waiting.why in _OF_HANDLERS:
+            self._put_off.add((latest.token, (record.key, record.epoch)))
 
     def on_killed(self, process: Process) -> None:
         for subject in sorted({grant.subject for grant in self.scene.book.grants if grant.process is process}):
@@ -257,10 +278,12 @@ class Attempts(Checker):
         crashed = self._crashed.get(end, 0)
         if grant.attempt > most:
             self.violated(f"{grant.intent} makes attempt {grant.attempt} of {most}")
-        failed = sum(1 for token, ended in self._failed if ended == end)
-        if not crashed + failed < grant.attempt <= claims:
+        failed = sum(1 for _, ended in self._failed if ended == end)
+        put_off = sum(1 for _, ended in self._put_off - self._failed if ended == end)
+        if not crashed + failed < grant.attempt <= claims - put_off:
             self.violated(
-                f"{grant.intent}: attempt {grant.attempt} is claim {claims}; {crashed} crashed, {failed} failed"
+                f"{grant.intent}: attempt {grant.attempt} is claim {claims}; {crashed} crashed, {failed} failed, "
+                f"{put_off} were put off"
             )
         self._goes_on(end, grant, result)
         self._unknown.append(grant)
