@@ -29,19 +29,21 @@ _DEADLINE_S = 20.0
 
 @dataclass(frozen=True)
 class Act:
-    """Something that is done with the agent's rights. The scene is set before it, and cleared before its end, by hand."""
+    """Something that is done with the agent's rights. The scene is set before it, and cleared before its end, by hand.
+
+    `put_back` undoes what an attempt has done: of what is done side by side, all but what is refused may be done by then.
+    """
 
     name: str
     attempt: Callable[[], Awaitable[None]]
     set_up: Callable[[], Awaitable[object]] | None = None
+    put_back: Callable[[], Awaitable[object]] | None = None
     clear: Callable[[], Awaitable[object]] | None = None
 
     async def refusal(self) -> str | None:
-        """One attempt: in which words it was refused for want of a right, or None. To have to wait is no refusal."""
+        """In which words it is refused for want of a right, or None. What is held up waits in vain, and is tried once."""
         try:
-            await self.attempt()
-        except NotReady:
-            return None
+            await self._attempts(1 if self.clear is not None else _ATTEMPTS)
         except PermanentError as error:
             if error.reason is not Reason.ACCESS_DENIED:
                 raise
@@ -56,12 +58,17 @@ class Act:
         """To the end."""
         if self.clear is not None:
             await self.clear()
-        for _ in range(_ATTEMPTS):
+        assert await self._attempts(_ATTEMPTS), f"{self.name} does not end"
+
+    async def _attempts(self, most: int) -> bool:
+        """Whether it has ended, in so many attempts as it has to wait."""
+        for _ in range(most):
             try:
-                return await self.attempt()
+                await self.attempt()
             except NotReady:
                 continue
-        raise AssertionError(f"{self.name} does not end")
+            return True
+        return False
 
 
 class Story:
@@ -93,7 +100,7 @@ class Story:
             self._event(3, at.update(), set_up=self._plant),
             Act("first deploy", lambda: self._deploy(4, self._shop, self._lib), set_up=self._push),
             Act("second deploy", lambda: self._deploy(5, self._shop)),
-            self._event(6, at.hibernate()),
+            self._event(6, at.hibernate(), put_back=self._start_by_hand),
             self._event(7, at.wake()),
             self._event(7, at.unlock(), set_up=self._abandon_lock),
             Act("questions", self._ask),
@@ -125,6 +132,12 @@ class Story:
         for root, plural, body in _LEFTOVERS:
             manifest = {**body, "metadata": {"name": "leftover", "labels": {**marks, keys.COMPONENT: "environment"}}}
             await at.hands.call("POST", f"{root}/namespaces/{at.name}/{plural}", manifest)
+
+    async def _start_by_hand(self) -> None:
+        """As if nobody had stopped anything."""
+        for plural, name, replicas in (("deployments", "web", 2), ("statefulsets", "db", 1)):
+            body = {"metadata": {"annotations": {keys.REPLICAS: None}}, "spec": {"replicas": replicas}}
+            await self._at.hands.patch(f"/apis/apps/v1/namespaces/{self._at.name}/{plural}/{name}", body)
 
     async def _abandon_lock(self) -> None:
         lease = f"/apis/coordination.k8s.io/v1/namespaces/{self._at.name}/leases/conveyor-environment"

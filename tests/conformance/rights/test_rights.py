@@ -71,7 +71,8 @@ async def test_every_right_is_needed_and_no_other(
         unmissed = set(held.permissions if place.checks_grants or alone else held.permissions - granted_alone())
         for act, used_by_act in zip(tell(Story(at)), uses, strict=True):
             rights = [right for right in in_order(used_by_act, held.permissions, place) if right in unmissed]
-            unmissed -= await missed(rights, act, held)
+            await refused_without_each(rights, act, held)
+            unmissed.difference_update(rights)
     await place.leave()
     assert unmissed == set(), "superfluous: nothing asks for them"
 
@@ -114,22 +115,18 @@ def in_order(uses: Sequence[tuple[str, str]], held: Collection[Permission], plac
     return list(dict.fromkeys(found))
 
 
-async def missed(rights: Sequence[Permission], act: Act, held: Held) -> set[Permission]:
-    """Those without which the act is refused, and says for want of which; with all of them it is done in the end.
-
-    What is done side by side may be done before the refusal comes: a right for it is missed by a later act.
-    """
+async def refused_without_each(rights: Sequence[Permission], act: Act, held: Held) -> None:
+    """Without any one of them the act is refused, and says for want of which; with all of them it is done in the end."""
     if act.set_up is not None:
         await act.set_up()
-    found = set()
     for right in rights:
+        if act.put_back is not None:
+            await act.put_back()
         async with held.all_but(right):
             refusal = await act.refusal()
-        if refusal is not None:
-            assert names(refusal, right), f"{act.name} without {right}: {refusal}"
-            found.add(right)
+        assert refusal is not None, f"{act.name} can be done without {right}, which it uses"
+        assert names(refusal, right), f"{act.name} without {right}: {refusal}"
     await act.finish()
-    return found
 
 
 def names(refusal: str, right: Permission) -> bool:
