@@ -13,7 +13,7 @@ from tests.simulation.world import ECR, IAM, Fault, FaultKind, Faults
 from tests.simulation.world import Profile as Weather
 
 _FARTHEST_S = 3.0  # a clock from the truth
-_LONG_S = 20.0  # a pause that outlasts every lease
+_LONG_S, _LONGEST_S = 20.0, 40.0  # pauses that outlast every lease
 QUIET_AFTER_S = 14.0
 """Seconds after the last send at which all troubles end."""
 
@@ -36,13 +36,13 @@ class _Draw:
         self._quiet_s = profile.story.horizon_s + QUIET_AFTER_S
 
     def plan(self, seed: int, name: str) -> Plan:
-        story, setup = draw_story(self._random, self._profile.story), self._setup()
+        story = draw_story(self._random, self._profile.story)
         elements: dict[str, Element] = {}
         lists: list[tuple[str, list[Element]]] = [
             ("s", [*sorted(story.sends, key=lambda send: send.at_s)]),
             ("a", [*story.acts]),
             ("r", [*story.redrives]),
-            ("m", [*self._mishaps(setup.grace_s)]),
+            ("m", [*self._mishaps()]),
             ("q", [*self._queue_faults()]),
             ("d", [*self._disk_faults()]),
             ("w", [*self._world_faults()]),
@@ -52,7 +52,7 @@ class _Draw:
         return Plan(
             seed=seed,
             profile=name,
-            setup=setup,
+            setup=self._setup(),
             healthy_from_s=self._quiet_s,
             elements=elements,
             intents=story.intents,
@@ -104,7 +104,7 @@ class _Draw:
                 "step_retry_cap_s": 3.0,
                 "default_expiry_s": 60.0,
                 "defer_max_s": 20.0,
-                "report_wait_s": random.choice((5.0, 10.0)),
+                "report_wait_s": random.choice((5.0, 20.0)),
             },
             reports={
                 "outbox_limit": random.randint(1, 4) if narrow else 1000,
@@ -117,7 +117,7 @@ class _Draw:
             max_attempts=random.choice((2, 3)) if narrow else 8,
             retry_cap_s=3.0 if narrow else 300.0,
             grace_s=random.choice((0.0, 3.0, 10.0, 10.0)),
-            namespace_end_s=random.choice((1.0, 3.0, 8.0)),
+            namespace_end_s=random.choice((1.0, 3.0, 12.0, 12.0)),
             ends_with_redrive=random.random() < 1 / 2,
             ends_with_echo=random.random() < 1 / 4,
             ends_with_restart=random.random() < 1 / 4,
@@ -125,21 +125,24 @@ class _Draw:
 
     # -- troubles ------------------------------------------------------------------------------------------------------
 
-    def _mishaps(self, grace_s: float) -> Iterator[Mishap]:
+    def _mishaps(self) -> Iterator[Mishap]:
         random, profile = self._random, self._profile
         for _ in range(random.randint(*profile.crashes)):
             yield self._mishap(MishapKind.CRASH, lasts_s=random.choice((0.5, 3.0, 20.0)))
         for _ in range(random.randint(*profile.pauses)):
             lasts_s = random.choice((1.0, 8.0, 20.0, 40.0))
             woken = lasts_s >= _LONG_S and random.random() < 1 / 2
-            yield replace(
-                self._mishap(MishapKind.PAUSE, lasts_s=lasts_s),
-                wakes_after_s=random.uniform(0.0, 1.5) if woken else None,
-            )
+            mishap = self._mishap(MishapKind.PAUSE, lasts_s=lasts_s)
+            if woken:  # in the middle of an attempt, for as long as it takes others to have the message as well
+                count, wakes_after_s = float(random.randint(1, 12)), random.uniform(0.0, 1.5)
+                mishap = replace(
+                    mishap, moment=Moment.WRITES, count=count, lasts_s=_LONGEST_S, wakes_after_s=wakes_after_s
+                )
+            yield mishap
         for _ in range(random.randint(*profile.terms)):
             kind = random.choice((MishapKind.TERM,) * 3 + (MishapKind.ABORT,) * 2)
             mishap = self._mishap(kind, lasts_s=random.choice((0.5, 5.0, 30.0)))
-            yield replace(mishap, again_after_s=random.choice((1.0, grace_s)))
+            yield replace(mishap, at_last=random.random() < 1 / 2)
         if self._skewed:
             yield self._mishap(MishapKind.SKEW, skew_s=random.uniform(-_FARTHEST_S, _FARTHEST_S))
 
@@ -157,14 +160,16 @@ class _Draw:
 
     def _queue_faults(self) -> Iterator[QueueFault]:
         random = self._random
+        reports_alone = random.random() < self._profile.reports_alone
         for _ in range(random.randint(*self._profile.queue_faults)):
-            if random.random() < (1 / 2 if self._profile.stuck else 1 / 4 if self._fifo else 0.0):
+            if random.random() < self._of_visibility_share() and not reports_alone:
                 yield self._of_visibility()
                 continue
             kind = random.choice((*QueueFaultKind, QueueFaultKind.PARTIAL, QueueFaultKind.PARTIAL))
             start_s = random.uniform(0.0, self._quiet_s * 0.8)
             end_s = min(start_s + random.choice((3.0, 10.0, 40.0)), self._quiet_s)
-            queue = random.choice((None, "commands", "commands", "dead-letters", "reports"))
+            queues = (None, "commands", "commands", "dead-letters", "reports")
+            queue = "reports" if reports_alone else random.choice(queues)
             yield QueueFault(
                 kind=kind,
                 queue=queue,
@@ -175,6 +180,10 @@ class _Draw:
                 delay_s=random.uniform(0.5, 9.0) if kind is QueueFaultKind.SLOW else 0.0,
                 replica=random.choice((None, None, random.randrange(self._replicas))),
             )
+
+    def _of_visibility_share(self) -> float:
+        """Of the troubles of queues, those of extensions and releases."""
+        return 1 / 2 if self._profile.stuck else 1 / 4 if self._fifo else 0.0
 
     def _of_visibility(self) -> QueueFault:
         """What is given back comes again before that is known; what is held for long is not extended."""

@@ -129,8 +129,8 @@ class Mishap:
     skew_s: float = 0.0
     wakes_after_s: float | None = None
     """Of a pause: it ends so long after somebody else has taken a subject of the replica's over, if that comes first."""
-    again_after_s: float = 1.0
-    """Of an abort: when it is told to stop for the second time."""
+    at_last: bool = False
+    """Of an abort: it is told to stop for the second time when its grace period ends, and stands still just then."""
 
     def __str__(self) -> str:
         woken = "" if self.wakes_after_s is None else f", or until {self.wakes_after_s:.1f} s after it is taken over"

@@ -23,6 +23,8 @@ class Profile:
     terms: Range = NONE
     skewed: float = 0.0
     queue_faults: Range = NONE
+    reports_alone: float = 0.0
+    """Of the runs, those in which only the queue of the reports is in trouble."""
     disk_faults: Range = NONE
     world_faults: int = 0
     outages: float = 0.0
@@ -36,7 +38,7 @@ class Profile:
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "calm": Profile(1, StoryMix(nonsense=0.3, disorder=0.4, environments=0.5), narrow=0.1),
-        "lossy": Profile(2, StoryMix(), queue_faults=(2, 8)),
+        "lossy": Profile(2, StoryMix(), queue_faults=(2, 8), reports_alone=0.25),
         "crashes": Profile(3, StoryMix(twice=0.1), crashes=(1, 6)),
         "groups": Profile(
             1,

@@ -23,7 +23,8 @@ from tests.simulation.world import World, Write
 COMMANDS, DEAD_LETTERS, REPORTS = "commands", "dead-letters", "reports"
 
 _AFTERMATH_S = 45.0
-_OF_MESSAGES = frozenset({QueueFaultKind.DUPLICATED, QueueFaultKind.RISEN, QueueFaultKind.SHORT})
+_TWICE = frozenset({QueueFaultKind.DUPLICATED, QueueFaultKind.RISEN})
+_OF_MESSAGES = _TWICE | {QueueFaultKind.SHORT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +105,22 @@ class Scene:
         return not plan.of(Mishap) and not plan.of(QueueFault) and not plan.of(DiskFault)
 
     def has_trouble_with(self, operation: str) -> bool:
-        """Whether calls of one kind may just have gone wrong, or any were refused for good."""
+        """Whether calls of one kind to the commands queue may just have gone wrong, or any were refused for good."""
         now = self.now
         return any(
             fault.start_s <= now < fault.end_s + _AFTERMATH_S
+            and fault.queue in (None, COMMANDS)
             and (fault.operation in (None, operation) or fault.kind is QueueFaultKind.DENIED)
             and fault.kind not in _OF_MESSAGES
             for fault in self.plan.of(QueueFault)
         )
 
-    @property
-    def shows_twice(self) -> bool:
-        """Whether the queue may just have shown to others what it has handed out."""
+    def shows_twice(self, queue: str) -> bool:
+        """Whether a queue may just have shown to others what it has handed out, or what was deleted."""
         return any(
-            fault.kind in _OF_MESSAGES and fault.start_s <= self.now < fault.end_s + _AFTERMATH_S
+            fault.kind in _TWICE
+            and fault.queue in (None, queue)
+            and fault.start_s <= self.now < fault.end_s + _AFTERMATH_S
             for fault in self.plan.of(QueueFault)
         )
 

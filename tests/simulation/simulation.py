@@ -5,7 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -38,6 +38,8 @@ REST_WITHIN_S = 1800.0
 """Virtual seconds from the last trouble by which everything must have come to rest."""
 MOST_STEPS = 400_000
 
+_SECOND_SIGNAL_S = 1.0
+_BLINK_S = 0.1
 _START_S = 40.0
 _LOOK_EVERY_S = 5.0
 
@@ -340,7 +342,7 @@ class _Simulation(Listener):
             return 0
         self.scene.tell("operator", f"redrives {len(result.redriven)} of {result.looked_at}")
         for entry in result.redriven:
-            if entry.message_id in self.scene.dead_letters.messages and not self.scene.shows_twice:
+            if entry.message_id in self.scene.dead_letters.messages and not self.scene.shows_twice(DEAD_LETTERS):
                 self.scene.violated("epochs", f"{entry.message_id} was redriven, and is still a dead letter")
         return len(result.redriven)
 
@@ -363,6 +365,8 @@ class _Simulation(Listener):
 
     def _pause(self, process: Process, mishap: Mishap) -> None:
         seconds = mishap.lasts_s
+        if not process.alive:
+            return
         if mishap.wakes_after_s is not None:
             self._sleepers[process] = mishap.wakes_after_s
         self.scene.tell(process.name, f"stands still for {seconds:.1f} s")
@@ -385,7 +389,11 @@ class _Simulation(Listener):
         process.back_after_s = mishap.lasts_s
         if mishap.kind is MishapKind.ABORT:
             process.aborts = True
-            self._at(self._loop.time() + mishap.again_after_s, process.tell_to_stop)
+            after_s = max(_SECOND_SIGNAL_S, self._setup.grace_s) if mishap.at_last else _SECOND_SIGNAL_S
+            self._at(self._loop.time() + after_s, process.tell_to_stop)
+            if mishap.at_last:
+                short = replace(mishap, lasts_s=2 * _BLINK_S)
+                self._at(self._loop.time() + after_s - _BLINK_S, partial(self._pause, process, short))
 
     def _restart_after(self, slot: int, seconds: float) -> None:
         self._at(self._loop.time() + seconds, partial(self._start, slot))

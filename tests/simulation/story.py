@@ -56,6 +56,8 @@ class StoryMix:
     """Of the deletes, those that come after what newer generations want, and are followed by another create."""
     meddling: float = 0.35
     """Of the deploys, those that something is done to one of their projects after."""
+    wakes: float = 0.5
+    """Of the hibernations, those that end again soon."""
     prologues: float = 0.5
     """Of the stories with an environment, those that begin with it, its projects and a build of each."""
     busiest: float = 0.0
@@ -255,6 +257,10 @@ class _Author:
         self._around(history, intent, histories)
         if data_class.deletes and random.random() < mix.successors:
             self._succeed(history, histories)
+        if data_class is EnvironmentHibernate and random.random() < mix.wakes:
+            history.last = (EnvironmentWake, history.own)
+            wake = self._intent(Sort.VALID, subject, history.next_generation(), *history.last)
+            self._send(wake, late_s=random.uniform(2.0, 8.0))
         if data_class is EnvironmentDeploy and random.random() < mix.meddling:
             self._meddle(histories)
 
@@ -325,7 +331,7 @@ class _Author:
 
     def _around_environment(self, history: _History) -> None:
         random = self._random
-        if random.random() < 0.5:
+        if random.random() < 0.7:
             self._act(
                 self._clock + random.uniform(2.0, 10.0),
                 "workload",

@@ -132,7 +132,11 @@ class Held(Checker):
 
     def on_received(self, queue: QueueServer, messages: Sequence[Message], by: str) -> None:
         """Nobody is handed what somebody else holds and should have extended."""
-        if queue.name != COMMANDS or self.scene.has_trouble_with("change_visibility") or self.scene.shows_twice:
+        if (
+            queue.name != COMMANDS
+            or self.scene.has_trouble_with("change_visibility")
+            or self.scene.shows_twice(COMMANDS)
+        ):
             return
         for message in messages:
             for process in self.scene.living():

@@ -210,6 +210,8 @@ class KeptAlive(Checker):
 
     def on_commit(self, process: Process, result: object) -> None:
         """Somebody else may have been let into what it locks by then."""
+        if result is None and any(other.was_paused for other in self.scene.living()):
+            self._is_held_in_the_ledger()
         renewed = isinstance(result, list) and result and all(isinstance(one, Renewal) and one.valid for one in result)
         if not renewed or process.parts is None or self.scene.has_disk_trouble:
             return
@@ -220,6 +222,15 @@ class KeptAlive(Checker):
                 self.violated(
                     f"{process.name} renews its lease on {lease.claim.subject}, which ended {over_s:.1f} s ago"
                 )
+
+    def _is_held_in_the_ledger(self) -> None:
+        """Nobody else has given back what a process relies on."""
+        for process in self.scene.living():
+            for lease in process.parts.dispatcher._leases._held if process.parts is not None else ():
+                state, subject = self.scene.subject(str(lease.claim.subject)), lease.claim.subject
+                left_s = lease.remaining_s() - self.scene.skew_s
+                if left_s > _ANSWERED_S and (state is None or state.held_by is None):
+                    self.violated(f"{process.name} relies on {subject} for {left_s:.1f} s more, and nobody holds it")
 
     def on_look(self, process: Process) -> None:
         scene, parts = self.scene, process.parts

@@ -51,7 +51,7 @@ class NothingLost(Checker):
             Sort.EXPIRED: "expired",
         }
         reasons = {expected.get(intent.sort)} if intent is not None else set()
-        if intent is not None and intent.like is not None:
+        if intent is not None and intent.like is not None and intent.sort is Sort.ALTERED:
             reasons.add(expected.get(self.scene.plan.intents[intent.like].sort))
         if record.key.startswith("message/") and self.scene.book.event(message.body) is not None:
             reasons = {"conflict"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentd.ledger import Record
 from tests.simulation.process import Process
-from tests.simulation.queues import Message, QueueServer
+from tests.simulation.queues import Message, QueueFault, QueueServer
 from tests.simulation.scene import COMMANDS, DEAD_LETTERS, REPORTS, Checker, Scene, document_of, is_outcome
 
 _MOST_DELAY_S = 300.0
@@ -130,8 +130,9 @@ class Delays(Checker):
         if seconds > max(_MOST_DELAY_S, self.scene.plan.setup.bus["visibility_s"]):
             self.violated(f"{by} hides {message.id} for {seconds:.0f} s, beyond every cap")
         most_s = queue.settings.max_visibility_s
+        late_s = max((fault.delay_s for fault in self.scene.plan.of(QueueFault)), default=0.0)
         self._waits_for_its_extension(process, message, seconds)
-        if self.scene.now + seconds > message.received_at + most_s + 2 * _SECOND_S:
+        if self.scene.now + seconds > message.received_at + most_s + late_s + 2 * _SECOND_S:
             self.violated(f"{by} hides {message.id} for longer than the {most_s:.0f} s that the queue allows")
         disturbed = self.scene.has_queue_trouble or process.was_paused
         if seconds < _SECOND_S and process.told_to_stop_at is None and not disturbed:

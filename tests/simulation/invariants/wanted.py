@@ -7,7 +7,7 @@ from typing import Any
 from agentd.platform import keys
 from tests.simulation.invariants.claims import DEPLOYED
 from tests.simulation.model import SubjectModel
-from tests.simulation.plan import Intent
+from tests.simulation.plan import Act, Intent
 from tests.simulation.scene import Checker
 from tests.simulation.world import Api, Seen
 
@@ -144,14 +144,17 @@ class AsWanted(Checker):
         yield from self._workloads(subject, name, power)
 
     def _workloads(self, subject: str, name: str, power: str) -> Iterator[tuple[str, str, object, object]]:
-        """Whatever was there before the last event had its turn runs or does not run."""
+        """Whatever was there before the last event had its turn runs as it was meant to, or does not run."""
         last = self.scene.book.latest[subject]
         obj = f"kubernetes:{name}/deployment/web"
         seen, planted_at = self._own(obj, subject), self.scene.done.get(("workload", name), float("inf"))
         if seen is None or planted_at > last.at:
             return
         replicas: int = seen.content["spec"]["replicas"]  # type: ignore[index]
-        yield obj, "running", replicas > 0, power == "awake"
+        acts = [dict(act.arguments) for act in self.scene.plan.of(Act) if act.what == "workload"]
+        meant = [act["replicas"] for act in acts if subject == f"environment/{act['environment_id']}"]
+        wanted = 0 if power != "awake" else replicas if replicas in meant else meant[0]
+        yield obj, "replicas", replicas, wanted
 
     def _deployed(self, subject: str, name: str, deploy: Intent) -> None:
         wanted = {

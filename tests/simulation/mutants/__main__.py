@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="those with this in their name")
     parser.add_argument("--seeds", type=int, default=600, help="at most so many runs for each bug")
-    parser.add_argument("--cpu-s", type=float, default=60.0, help="at most so many seconds of a core for each bug")
+    parser.add_argument("--cpu-s", type=float, default=90.0, help="at most so many seconds of a core for each bug")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="bugs that are looked for at once")
     parser.add_argument("--into", type=Path, help="only make a copy of the code there, with the first of these bugs")
     parser.add_argument("--check", action="store_true", help="only see whether every change fits the code")
