@@ -155,8 +155,15 @@ class Held(Checker):
 
     def on_lost(self, queue: QueueServer, message_id: str, by: str) -> None:
         process = self.scene.process(by)
-        if queue.name == COMMANDS and process is not None:
+        if queue.name == COMMANDS and process is not None and not self._holds_by_a_newer(process, message_id):
             self.scene.later(_ENDED_S, partial(self._was_cut_short, process, message_id))
+
+    def _holds_by_a_newer(self, process: Process, message_id: str) -> bool:
+        """Whether it has been handed the message again: then a call by the older receipt was long on its way."""
+        message = self.scene.commands.messages.get(message_id)
+        holder, receipts, _ = self._delivered.get(message_id, (None, 0, 0.0))
+        is_newest = message is not None and receipts == message.receipts and message in self.scene.commands.held()
+        return holder is process and is_newest
 
     def on_look(self, process: Process) -> None:
         """What is in flight in a process's name is somewhere in its table."""
