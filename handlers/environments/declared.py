@@ -102,8 +102,9 @@ async def delete(ctx: Context, data: EnvironmentDelete) -> None:
     """Undeploy everything, then delete the identity and the namespace. One that was never there is success."""
     name = data.environment_name
     await afresh(ctx, _CHECK, lambda: removal.may_delete(ctx, name))
-    await ctx.step(_UNDEPLOY, lambda: projects.unmark_images(ctx, name, keep=set()))
-    await ctx.step(_DELETE_IDENTITY, lambda: delete_identity(ctx, name))
+    # In every attempt: a registry or IAM may have shown late what was made just before.
+    await afresh(ctx, _UNDEPLOY, lambda: projects.unmark_images(ctx, name, keep=set()))
+    await afresh(ctx, _DELETE_IDENTITY, lambda: delete_identity(ctx, name))
     await ctx.step(_DELETE_NAMESPACE, lambda: removal.delete_namespace(ctx, name))
 
 

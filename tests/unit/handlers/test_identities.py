@@ -102,6 +102,21 @@ async def test_the_role_goes_with_the_environment(account: Account) -> None:
     assert await account.iam.identities.get(f"environment-{at.name}") is None
 
 
+async def test_a_role_that_was_shown_late_goes_in_the_next_attempt(account: Account) -> None:
+    at = account.at
+    await at.run(at.create())
+    data = at.delete()
+    context = at.begin(data, 2)
+    context.journal["delete identity"] = None  # an earlier attempt has looked, and IAM did not show the role yet
+    for _ in range(10):
+        try:
+            await at.resume(data, context)
+        except NotReady:
+            continue
+        break
+    assert await account.iam.identities.get(f"environment-{at.name}") is None
+
+
 async def test_projects_jobs_are_what_the_template_says(account: Account) -> None:
     at = account.at
     await at.run(at.create())
