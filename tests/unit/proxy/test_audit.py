@@ -21,6 +21,7 @@ from tests.unit.proxy.rig import channel_to, failure, serving, stream, unary
 AGENT = "conveyor.proxy.v1.Agent"
 REDRIVE = f"/{AGENT}/Redrive"
 EVENTS = ("6f0c1a2b-0000-4000-8000-000000000001", "6f0c1a2b-0000-4000-8000-000000000002")
+DEADLINE_S = 10.0
 
 
 class Told:
@@ -30,12 +31,21 @@ class Told:
         self.entries: list[dict[str, Any]] = []
         self.flushed = 0
         self.refuses: set[str] = set()
+        self._news = asyncio.Event()
+
+    async def until(self, number: int) -> None:
+        """Wait for so many entries."""
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.entries) < number:
+                self._news.clear()
+                await self._news.wait()
 
     def append(self, kind: AuditKind, **facts: Any) -> None:
         assert kind is AuditKind.PROXY_CALL
         if facts.get("phase") in self.refuses:
             raise TransientError(Reason.UNAVAILABLE, "audit log: the disk is full")
         self.entries.append(facts)
+        self._news.set()
 
     async def flush(self) -> None:
         await asyncio.sleep(0)
@@ -126,6 +136,7 @@ async def test_a_stream_is_told_when_it_begins_and_when_its_caller_has_gone() ->
             await call.read()
             assert [entry["phase"] for entry in told.entries] == ["begun"]
             call.cancel()
+            await told.until(2)
         await rig.proxy.drain(grace_s=5)
     assert [entry["phase"] for entry in told.entries] == ["begun", "ended"]
     assert told.entries[1]["status"] == "CANCELLED"
