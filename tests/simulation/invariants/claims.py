@@ -236,9 +236,9 @@ class KeptAlive(Checker):
         scene, parts = self.scene, process.parts
         if parts is None or process.owner.held or scene.has_disk_trouble or process.was_paused_within(30.0):
             return
-        dispatch = scene.plan.setup.dispatch
+        least_s = scene.plan.setup.dispatch["lease_s"] / 2 - 1.0 - 2 * scene.most_skew_s
         for lease in parts.dispatcher._leases._held:
-            if not lease.lost and lease.remaining_s() < dispatch["lease_s"] / 2 - 1.0:
+            if not lease.lost and lease.remaining_s() < least_s:
                 self.violated(
                     f"{process.name} works on {lease.claim.subject}, whose lease ends in {lease.remaining_s():.1f} s"
                 )

@@ -241,7 +241,16 @@ class Idempotence(Writes):
             and end.record.outcome is not None
             and end.record.outcome.kind == "succeeded"
             and end.at < grant.at
+            and self._has_it_alone(grant)
             and not any(write.late for write in self.scene.world.writes)
+        )
+
+    def _has_it_alone(self, grant: Grant) -> bool:
+        """Whether nobody else has the subject before the event has come to its end."""
+        end = self.scene.book.ends.get((grant.key, grant.epoch))
+        return end is not None and not any(
+            other.subject == grant.subject and other.key != grant.key and grant.at < other.at < end.at
+            for other in self.scene.book.grants
         )
 
     def _changes_nothing(self, grant: Grant) -> None:
