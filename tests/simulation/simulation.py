@@ -465,7 +465,8 @@ class _Simulation(Listener):
         return self.scene.stats().outbox
 
     def _is_idle(self, process: Process) -> bool:
-        return process.parts is not None and len(process.parts.consumer.table) == 0
+        parts = process.parts
+        return parts is not None and len(parts.consumer.table) == 0 and not parts.reports._pending
 
     def _not_at_rest(self) -> None:
         scene = self.scene

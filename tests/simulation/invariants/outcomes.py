@@ -6,7 +6,7 @@ from agentd.ledger import NameTaken, Record
 from tests.simulation.plan import Intent, Sort
 from tests.simulation.process import Process
 from tests.simulation.queues import Message, QueueServer
-from tests.simulation.scene import COMMANDS, Checker, Scene
+from tests.simulation.scene import COMMANDS, DEAD_LETTERS, Checker, Scene
 
 _SOON_S = 25.0
 
@@ -23,6 +23,11 @@ class NothingLost(Checker):
     def on_received(self, queue: QueueServer, messages: Sequence[Message], by: str) -> None:
         if queue.name == COMMANDS:
             self._received.update({message.id: message for message in messages})
+
+    def on_delete(self, queue: QueueServer, message: Message, by: str) -> None:
+        """What the queue gave up, and the operator sends back before it has an end: the copy has one of its own."""
+        if queue.name == DEAD_LETTERS and self.scene.process(by) is None:
+            self._received.pop(message.id, None)
 
     def on_rest(self) -> None:
         for message in self._received.values():

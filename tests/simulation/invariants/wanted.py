@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agentd.platform import keys
+from tests.simulation.book import End
 from tests.simulation.invariants.claims import DEPLOYED
 from tests.simulation.model import SubjectModel
 from tests.simulation.plan import Act, Intent
@@ -108,8 +109,22 @@ class AsWanted(Checker):
             if is_so != wanted:
                 self._wrong("world", obj, f"{what} is {is_so}; {last} has succeeded, and the newest wish is {wanted}")
         deploy = model.newest("projects")
-        if deploy is not None and not deploy.data_class.deletes and self.scene.succeeded(deploy):
+        if deploy is None or deploy.data_class.deletes or not self.scene.succeeded(deploy):
+            return
+        if not self._was_deleted_since(subject, deploy):
             self._deployed(subject, name, deploy)
+
+    def _was_deleted_since(self, subject: str, deploy: Intent) -> bool:
+        """Whether an older delete has come after a deploy: the create that follows brings no project back."""
+        ends = self.scene.book.ends.values()
+        deleted = [end.at for end in ends if end.record.subject == subject and self._has_deleted(end)]
+        deployed = self.scene.book.end_of(f"event/{deploy.event_id}")
+        return deployed is not None and any(at > deployed.at for at in deleted)
+
+    def _has_deleted(self, end: End) -> bool:
+        intent, outcome = self.scene.book.intent(end.record.key), end.record.outcome
+        has_succeeded = outcome is not None and outcome.kind == "succeeded"
+        return intent is not None and intent.data_class.deletes and has_succeeded
 
     def _gone(self, subject: str, name: str, namespace: Seen | None, newest: Intent) -> None:
         left = [obj for obj, seen in self._objects.items() if seen.marks.subject == subject and not seen.terminating]
