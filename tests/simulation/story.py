@@ -307,12 +307,13 @@ class _Author:
         project = random.choice(projects)
         what = random.choice((ProjectConfigure, BuildCleanup, BuildCleanup, ProjectDelete))
         subject, generation, data = project.subject, 1, project.own
+        removal: Mapping[str, Json] = random.choice(({"force": True}, {"retention": "retain"}))
         if what is BuildCleanup:
             data = {"build_id": random.choice(project.builds), **project.own}
             subject = Subject("build", data["build_id"])
         else:
             generation = project.next_generation()
-            data = {**data, "settings": {"size": "odd"}} if what is ProjectConfigure else {**data, "force": True}
+            data = {**data, "settings": {"size": "odd"}} if what is ProjectConfigure else {**data, **removal}
             project.last = (what, data)
         self._send(self._intent(Sort.VALID, subject, generation, what, data), late_s=random.uniform(0.0, 5.0))
 

@@ -88,7 +88,9 @@ class Books(Checker):
 
     def _has_no_cancellation_left(self, process: Process) -> None:
         """A task that was cancelled from within has taken that back: else no deadline around it knows its own."""
-        for row in process.parts.consumer.table.rows(Phase.DELETING) if process.parts is not None else ():
+        if process.parts is None or process.was_paused_within(30.0) or self.scene.has_trouble_with("change_visibility"):
+            return  # a release that took too long is being cut, this very moment
+        for row in process.parts.consumer.table.rows(Phase.DELETING):
             if row.stop is None and row.delivery_task is not None and row.delivery_task.cancelling():
                 self.violated(f"{process.name}: the delivery of {row.message_id} has a cancellation that is nobody's")
 
