@@ -20,7 +20,9 @@ def _put_in_place(name: str) -> ModuleType:
     package, loader = importlib.util.module_from_spec(spec), spec.loader
 
     def run(wanted: str) -> object:
-        if wanted.startswith("__"):
+        if (
+            wanted.startswith("__") and wanted != "__version__"
+        ):  # what the import system and others look whether there is
             raise AttributeError(wanted)
         del package.__dict__["__getattr__"]
         loader.exec_module(package)

@@ -26,3 +26,13 @@ def test_who_asks_for_more_of_the_library_gets_it(first: str) -> None:
         "print(client.CoreV1Api.__name__, client.models.V1Pod.__name__, client.ApiClient is connection.ApiClient)",
     )
     assert found == "CoreV1Api V1Pod True"
+
+
+def test_what_the_library_itself_asks_its_packages_for_is_there() -> None:
+    found = printed(
+        "import agentd.platform.kubernetes",
+        "from kubernetes_asyncio import __version__",
+        "from kubernetes_asyncio.dynamic import DynamicClient",
+        "print(DynamicClient.__name__, __version__ != '')",
+    )
+    assert found == "DynamicClient True"
