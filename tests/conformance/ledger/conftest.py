@@ -56,7 +56,7 @@ def dynamodb_store(request: pytest.FixtureRequest, _folder: Path) -> Open:
     server: AwsServer = request.getfixturevalue("ministack")
     session: AioSession = request.getfixturevalue("aws_session")
     runtime = system_runtime()
-    table = DynamoDbConfig(table=f"ledger-{runtime.new_id()}", create_table=True)
+    table = DynamoDbConfig(call_timeout_s=30, table=f"ledger-{runtime.new_id()}", create_table=True)
     config = LedgerConfig(kind=LedgerKind.DYNAMODB, dynamodb=table, operation_timeout_s=PATIENCE_S)
 
     async def open_replica() -> Ledger:

@@ -29,7 +29,7 @@ async def dynamodb(request: pytest.FixtureRequest, _folder: Path, server_name: s
     """A table of its own."""
     server: AwsServer = request.getfixturevalue(server_name)
     runtime = system_runtime()
-    config = DynamoDbConfig(table=f"store-{runtime.new_id()}")
+    config = DynamoDbConfig(call_timeout_s=30, table=f"store-{runtime.new_id()}")
     store = DynamoDbStore(config, server.aws, runtime, request.getfixturevalue("aws_session"))
     await store.open(create=True)
     return store
