@@ -38,7 +38,9 @@ async def opened(relay: Relay) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_one(table: str, *, create: bool = True, read_only: bool = False) -> Ledger:
-            config = LedgerConfig(kind=LedgerKind.DYNAMODB, dynamodb=DynamoDbConfig(call_timeout_s=30, table=table, create_table=create))
+            config = LedgerConfig(
+                kind=LedgerKind.DYNAMODB, dynamodb=DynamoDbConfig(call_timeout_s=30, table=table, create_table=create)
+            )
             aws = AwsConfig(region=REGION, endpoint_url=relay.url)
             ledger = await open_ledger(
                 config, aws, AzureConfig(), system_runtime(), observe=unobserved, read_only=read_only
