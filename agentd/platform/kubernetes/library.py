@@ -5,6 +5,7 @@ something that has not been imported by its own name.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 from types import ModuleType
@@ -19,16 +20,18 @@ def _put_in_place(name: str) -> ModuleType:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     package, loader = importlib.util.module_from_spec(spec), spec.loader
 
-    def run(wanted: str) -> object:
-        if (
-            wanted.startswith("__") and wanted != "__version__"
-        ):  # what the import system and others look whether there is
+    def answer(wanted: str) -> object:
+        if wanted == "__version__":  # the package's own modules ask for it
+            return importlib.metadata.version("kubernetes_asyncio")
+        if wanted.startswith("__"):  # what the import system and others look whether there is
             raise AttributeError(wanted)
+        if importlib.util.find_spec(f"{name}.{wanted}") is not None:  # and to run all for one of them leads in a circle
+            return importlib.import_module(f"{name}.{wanted}")
         del package.__dict__["__getattr__"]
         loader.exec_module(package)
         return getattr(package, wanted)
 
-    package.__dict__["__getattr__"] = run
+    package.__dict__["__getattr__"] = answer
     sys.modules[name] = package
     parent, _, last = name.rpartition(".")
     if parent:

@@ -28,11 +28,11 @@ def test_who_asks_for_more_of_the_library_gets_it(first: str) -> None:
     assert found == "CoreV1Api V1Pod True"
 
 
-def test_what_the_library_itself_asks_its_packages_for_is_there() -> None:
-    found = printed(
-        "import agentd.platform.kubernetes",
-        "from kubernetes_asyncio import __version__",
-        "from kubernetes_asyncio.dynamic import DynamicClient",
-        "print(DynamicClient.__name__, __version__ != '')",
-    )
+VERSION = "from kubernetes_asyncio import __version__"
+DYNAMIC = "from kubernetes_asyncio.dynamic import DynamicClient"
+
+
+@pytest.mark.parametrize("imports", [(VERSION, DYNAMIC), (DYNAMIC, VERSION)], ids=["version first", "client first"])
+def test_what_the_library_itself_asks_its_packages_for_is_there(imports: tuple[str, str]) -> None:
+    found = printed("import agentd.platform.kubernetes", *imports, "print(DynamicClient.__name__, __version__ != '')")
     assert found == "DynamicClient True"
