@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agentd.dispatch.leases import Lease
 from agentd.ledger import Claimed, Held
 from tests.simulation.book import Grant
 from tests.simulation.plan import Intent, Sort
@@ -74,7 +75,7 @@ class Preemption(Checker):
         within_s = float(self.scene.plan.setup.dispatch["lease_s"]) / 4 + _HEARD_S
         for work in process.parts.dispatcher._works:
             intent = self.scene.book.intent(work.event.key)
-            mine = str(work.event.subject) == result.subject and work.started is None and work.record is not None
+            mine = str(work.event.subject) == result.subject and work.started is None and work.ticket.ready.is_set()
             if mine and intent is not None and intent.data_class.deletes:
                 self.scene.later(within_s, partial(self._has_heard, result, intent))
 
@@ -92,8 +93,15 @@ class Preemption(Checker):
             older = work.event.key == held.by_key and work.event.envelope.generation < intent.generation
             if str(work.event.subject) != str(intent.subject):
                 continue  # it has locked what is to be deleted, and is not older than that
+            if older and any(self._knows_nothing(lease, held) for lease in holder.parts.dispatcher._leases._held):
+                self.violated(f"{intent} waits in another replica, and {held.by_key} has not heard of it")
             if older and work.context is not None and work.context.current_step is not None:
                 self._waiting.append(_Waiting(holder, intent, work, work.context.current_step, is_told=True))
+
+    def _knows_nothing(self, lease: Lease, held: Held) -> bool:
+        """Whether it is the lease that was in the way, and no renewal has said that it should give way."""
+        same = (lease.claim.key, str(lease.claim.subject)) == (held.by_key, held.subject)
+        return same and lease.claim.token == self.scene.book.latest[held.subject].token and not lease.preempted
 
     def _looks(self, process: Process, intent: Intent) -> None:
         """Whom it is to pre-empt: what is at work here on its subject."""
