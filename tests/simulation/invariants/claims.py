@@ -218,10 +218,15 @@ class KeptAlive(Checker):
         kept_s = float(self.scene.plan.setup.dispatch["clock_skew_s"])
         for lease in process.parts.dispatcher._leases._held:
             over_s = process.clock.now() - lease.until_wall - kept_s
-            if not lease.lost and over_s > _ANSWERED_S:
+            if not lease.lost and over_s > _ANSWERED_S and self._is_valid_again(process, str(lease.claim.subject)):
                 self.violated(
                     f"{process.name} renews its lease on {lease.claim.subject}, which ended {over_s:.1f} s ago"
                 )
+
+    def _is_valid_again(self, process: Process, subject: str) -> bool:
+        """What was asked for before a pause, and comes only now, gives nothing that lasts."""
+        state = self.scene.subject(subject)
+        return state is not None and state.held_by is not None and state.held_by.until > process.clock.now()
 
     def _is_held_in_the_ledger(self) -> None:
         """Nobody else has given back what a process relies on."""
