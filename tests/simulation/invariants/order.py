@@ -1,6 +1,6 @@
 """I3 and I6 between events: who goes first, who gives way, and how long anybody waits for others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,9 +77,10 @@ class Preemption(Checker):
             intent = self.scene.book.intent(work.event.key)
             mine = str(work.event.subject) == result.subject and work.started is None and work.ticket.ready.is_set()
             if mine and intent is not None and intent.data_class.deletes:
-                self.scene.later(within_s, partial(self._has_heard, result, intent))
+                token = self.scene.book.latest[result.subject].token
+                self.scene.later(within_s, partial(self._has_heard, result, token, intent))
 
-    def _has_heard(self, held: Held, intent: Intent) -> None:
+    def _has_heard(self, held: Held, token: int, intent: Intent) -> None:
         holder = self.scene.process(held.by_replica)
         if (
             holder is None
@@ -89,19 +90,26 @@ class Preemption(Checker):
             or self.scene.has_disk_trouble
         ):
             return
+        in_the_way = self._in_the_way(holder, held, token)
+        if in_the_way is None:
+            return
         for work in holder.parts.dispatcher._works:
             older = work.event.key == held.by_key and work.event.envelope.generation < intent.generation
             if str(work.event.subject) != str(intent.subject):
                 continue  # it has locked what is to be deleted, and is not older than that
-            if older and any(self._knows_nothing(lease, held) for lease in holder.parts.dispatcher._leases._held):
+            if older and not in_the_way.preempted:
                 self.violated(f"{intent} waits in another replica, and {held.by_key} has not heard of it")
             if older and work.context is not None and work.context.current_step is not None:
                 self._waiting.append(_Waiting(holder, intent, work, work.context.current_step, is_told=True))
 
-    def _knows_nothing(self, lease: Lease, held: Held) -> bool:
-        """Whether it is the lease that was in the way, and no renewal has said that it should give way."""
-        same = (lease.claim.key, str(lease.claim.subject)) == (held.by_key, held.subject)
-        return same and lease.claim.token == self.scene.book.latest[held.subject].token and not lease.preempted
+    def _in_the_way(self, holder: Process, held: Held, token: int) -> Lease | None:
+        """The lease that was in the way, if it still is: a later one of the same event is another."""
+        leases: Iterable[Lease] = holder.parts.dispatcher._leases._held if holder.parts is not None else ()
+        wanted = (held.by_key, held.subject, token)
+        return next(
+            (lease for lease in leases if (lease.claim.key, str(lease.claim.subject), lease.claim.token) == wanted),
+            None,
+        )
 
     def _looks(self, process: Process, intent: Intent) -> None:
         """Whom it is to pre-empt: what is at work here on its subject."""

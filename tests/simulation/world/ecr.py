@@ -249,11 +249,12 @@ class Ecr(Service[Repository]):
         for wanted in request["imageIds"]:
             repository = self.shelf.get(name)
             image = _find(repository, wanted) if repository else None
-            obj = image_object(name, image.digest if image else wanted.get("imageDigest") or wanted["imageTag"])
-            self.change(asked, name, about(obj), lambda found, wanted=wanted: _without(found, wanted))  # type: ignore[misc] # bound at once
-            if image is None:
+            if image is None and repository is not None:
                 failures.append(_not_there(wanted))
-            else:
+                continue
+            obj = image_object(name, image.digest) if image is not None else repository_object(name)
+            after = self.change(asked, name, about(obj), lambda found, wanted=wanted: _without(found, wanted))  # type: ignore[misc] # bound at once
+            if image is not None and after is not None:
                 gone.append({**wanted, "imageDigest": image.digest})
         return {"imageIds": gone, "failures": failures}
 
