@@ -4,5 +4,6 @@ from agentd.audit.config import AuditConfig
 from agentd.audit.entries import Head, LogKind
 from agentd.audit.log import FileAuditLog
 from agentd.audit.opening import OpenAudit, open_audit
+from agentd.audit.signing import Signer
 
-__all__ = ["AuditConfig", "FileAuditLog", "Head", "LogKind", "OpenAudit", "open_audit"]
+__all__ = ["AuditConfig", "FileAuditLog", "Head", "LogKind", "OpenAudit", "Signer", "open_audit"]

@@ -47,6 +47,8 @@ def show(document: Json) -> None:
     """The status for people."""
     for name in ("version", "replica", "draining", "intake_paused"):
         click.echo(f"{name:15} {document.get(name)}")
+    for warning in document.get("warnings", ()):
+        click.echo(f"{'warning':15} {warning}")
     held = ", ".join(f"{number} {phase}" for phase, number in document.get("held", {}).items())
     click.echo(f"{'held':15} {held}")
     for state, work in document.get("oldest_work", {}).items():

@@ -375,6 +375,36 @@ async def test_artifact_store(stack: Stack, tmp_path: Path) -> None:
     told(await examined(stack, "artifacts", AGENTD_ARTIFACTS__BUCKET="artifacts"), "artifacts.store", Status.OK)
 
 
+# -- audit -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_audit_log(stack: Stack, tmp_path: Path) -> None:
+    found = await examined(stack, "audit")
+    told(found, "audit.folder", Status.OK, "can be written to")
+    told(found, "audit.key", Status.SKIPPED, "agentd keys new")
+    told(found, "audit.copies", Status.SKIPPED, "audit.bucket")
+    found = await examined(stack, "audit", AGENTD_AUDIT__ENABLED="false")
+    told(found, "audit.folder", Status.WARNING, "audit.enabled")
+
+
+@pytest.mark.slow
+async def test_audit_log_that_cannot_be_kept(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no key")
+    found = await examined(
+        stack,
+        "audit",
+        AGENTD_AUDIT__DIRECTORY=str(tmp_path / "file" / "audit"),
+        AGENTD_AUDIT__SIGNING_KEY_FILE=str(tmp_path / "file"),
+        AGENTD_AUDIT__COPY_DIRECTORY=str(tmp_path / "nowhere"),
+    )
+    told(found, "audit.folder", Status.FAILED, "audit.directory")
+    told(found, "audit.key", Status.FAILED, "audit.signing_key_file")
+    told(found, "audit.copies", Status.FAILED, "make the folder", "audit.copy_directory")
+    found = await examined(stack, "audit", AGENTD_AUDIT__BUCKET="nowhere")
+    told(found, "audit.copies", Status.FAILED, "no bucket nowhere")
+
+
 # -- rights in AWS -----------------------------------------------------------------------------------------------------
 
 

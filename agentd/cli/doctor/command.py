@@ -6,6 +6,7 @@ from agentd.app.stopping import ExitCode
 from agentd.cli.common import asynchronous, fail, load_settings
 from agentd.cli.doctor import (
     artifacts,
+    audit,
     aws,
     aws_permissions,
     clock,
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     *ledger.CHECKS,
     *registry.CHECKS,
     *artifacts.CHECKS,
+    *audit.CHECKS,
     *aws_permissions.CHECKS,
     *kube_permissions.CHECKS,
     *cluster.CHECKS,

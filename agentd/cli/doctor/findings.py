@@ -27,6 +27,7 @@ class Area(StrEnum):
     LEDGER = "ledger"
     REGISTRY = "registry"
     ARTIFACTS = "artifacts"
+    AUDIT = "audit"
     PERMISSIONS = "permissions"
     CLUSTER = "cluster"
     IDENTITIES = "identities"

@@ -4,20 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
+from agentd.cli.doctor import places
 from agentd.cli.doctor.findings import Finding, failed, ok, skipped, warned
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
-from agentd.cli.doctor.words import duration, size
+from agentd.cli.doctor.words import duration
 from agentd.cli.ledger import opened_ledger
 from agentd.ledger import LedgerConfig, LedgerStats
 from agentd.ledger.config import LedgerKind
 from agentd.ledger.sqlite.inspection import KNOWN_VERSION, Condition, Place, look_at_place, look_inside
 from agentd.settings import Settings
 
-# File systems that end with the machine, or with the container. Sources: tmpfs(5); overlay is a container's own layer.
-FLEETING = frozenset({"aufs", "overlay", "ramfs", "tmpfs"})
-_LEAST_BYTES = 100 * 1024**2
-_FEW_BYTES = 1024**3
 _SHARE = 0.6  # of the deadline, for reading the whole file: the counts come after it
 _PLACE = ("ledger.folder", "ledger.volume", "ledger.space")
 _WORK = ("ledger.events", "ledger.outbox")
@@ -94,26 +91,12 @@ def volume(place: Place) -> Finding:
             f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there",
             mend,
         )
-    if place.file_system in FLEETING:
-        return warned(
-            check,
-            f"{place.folder} is on {place.file_system}: it ends with the container or the machine, and with it the record of "
-            "what has been done",
-            mend,
-        )
-    if place.file_system is None:
-        return skipped(check, "this system does not list its file systems", f"see to it yourself: {mend}")
-    return ok(check, f"{place.file_system}, of this host")
+    return places.lasting(check, place, content="the record of what has been done", mend=mend)
 
 
 def space(place: Place) -> Finding:
     """Whether the file can grow."""
-    check = "ledger.space"
-    mend = "free or add space: a ledger that cannot write stops all intake"
-    found = f"{size(place.free_bytes)} free"
-    if place.free_bytes < _LEAST_BYTES:
-        return failed(check, found, mend)
-    return ok(check, found) if place.free_bytes >= _FEW_BYTES else warned(check, found, mend)
+    return places.space("ledger.space", place, mend="free or add space: a ledger that cannot write stops all intake")
 
 
 def schema(condition: Condition) -> Finding:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from agentd.bus import QueueFacts, QueueKind, kind_of, name_of
 from agentd.bus.address import embedded_address
+from agentd.cli.doctor import places
 from agentd.cli.doctor.findings import Finding, failed, ok, skipped, warned
-from agentd.cli.doctor.ledger import FLEETING
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
 from agentd.cli.doctor.words import days, duration
@@ -220,11 +220,7 @@ def volume(queue: QueueFacts, place: Place | None) -> Finding:
     if place.shared:
         found = f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there"
         return failed(check, found, mend)
-    if place.file_system in FLEETING:
-        return warned(
-            check, f"{place.folder} is on {place.file_system}: it ends with the container or the machine", mend
-        )
-    return ok(check, f"{place.folder}, on {place.file_system or 'a file system that this system does not list'}")
+    return places.lasting(check, place, content="the messages on it", mend=mend)
 
 
 def _type(queue: QueueFacts) -> str:

@@ -48,7 +48,7 @@ def look_at_place(path: Path, mounts: Path = place.MOUNTS) -> Place:
         kind = place.file_system(folder.resolve(), mounts.read_text(errors="replace")) if mounts.exists() else None
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        raise PermanentError(Reason.ACCESS_DENIED, f"the ledger cannot be kept at {path}: {error}") from error
+        raise PermanentError(Reason.ACCESS_DENIED, f"nothing can be kept at {path}: {error}") from error
     if exists:
         place.refuse_other_kinds(path)
     return Place(
@@ -91,5 +91,5 @@ def _nearest_folder(folder: Path) -> Path:
         if nearest.is_dir():
             return nearest
     except OSError as error:
-        raise PermanentError(Reason.ACCESS_DENIED, f"the ledger's folder {folder}: {error}") from error
-    raise PermanentError(Reason.INVALID_REQUEST, f"the ledger's folder {folder} cannot be: {nearest} is a file")
+        raise PermanentError(Reason.ACCESS_DENIED, f"folder {folder}: {error}") from error
+    raise PermanentError(Reason.INVALID_REQUEST, f"folder {folder} cannot be: {nearest} is a file")
