@@ -3,7 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agentd.bus.letters import AT, EPOCH, KEY, MESSAGE, MESSAGE_ID, OUTCOME, REASON, REDRIVE, epoch_of, own_attributes
+from agentd.bus.letters import (
+    AT,
+    EPOCH,
+    KEY,
+    MESSAGE,
+    MESSAGE_ID,
+    OUTCOME,
+    REASON,
+    REDRIVE,
+    epoch_of,
+    group_of,
+    own_attributes,
+)
 from agentd.bus.peek import peeking
 from agentd.bus.protocol import Done, Outgoing, Queue, Received
 from agentd.core import Runtime
@@ -49,7 +61,8 @@ class RedriveResult:
 class DeadLetters:
     """Looks through, and redrives by copying: the queue's own move has no filter and is missing on many servers.
 
-    Both queues are open. On a FIFO queue only the first few of each group are seen.
+    Both queues are open. Of what a FIFO queue has moved by itself only the first few of each group are seen, until a sweep has
+    told of them.
     """
 
     def __init__(self, dead_letters: Queue, commands: Queue, runtime: Runtime) -> None:
@@ -110,7 +123,7 @@ class DeadLetters:
         copy = Outgoing(
             body=message.body,
             attributes=own_attributes(message.attributes) | kept | {REDRIVE: run},
-            group=message.group or message.attributes.get(KEY, message.message_id),
+            group=group_of(message) or message.attributes.get(KEY, message.message_id),
             dedupe_id=self._runtime.new_id(),
         )
         (sent,) = await self._commands.send([copy])
@@ -129,7 +142,7 @@ def _entry(message: Received) -> DeadLetterEntry:
         body=message.body,
         sent_at=message.sent_at,
         receive_count=message.receive_count,
-        group=message.group,
+        group=group_of(message),
         attributes=own_attributes(tags),
         key=tags.get(KEY),
         epoch=epoch_of(tags),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agentd.bus.protocol import Outgoing, QueueLimits
+from agentd.bus.protocol import Outgoing, QueueLimits, Received
 from agentd.bus.text import MAX_ATTRIBUTES, safe
 from agentd.core import DeadLetter, Delivery
 
@@ -17,6 +17,7 @@ REASON = "agentd-reason"
 MESSAGE = "agentd-message"
 AT = "agentd-dead-lettered-at"
 MESSAGE_ID = "agentd-message-id"
+GROUP = "agentd-group"  # that it had on the commands queue
 REDRIVE = "agentd-redrive"  # the run of a redrive that sent the message back: the same run does not do so again
 
 _MOST_TEXT = 256
@@ -33,11 +34,13 @@ def dead_letter(delivery: Delivery, end: DeadLetter, *, now: float, limits: Queu
         REASON: end.reason.value,
         AT: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
         MESSAGE_ID: delivery.message_id,
+        **({} if delivery.group is None else {GROUP: delivery.group}),
     }
     letter = Outgoing(
         body=delivery.body,
         attributes={name: safe(value, most=_MOST_TEXT) for name, value in tags.items()},
-        group=delivery.group or end.key,
+        # One of its own: a FIFO queue shows of each group the first few alone, and nobody takes letters away for weeks.
+        group=delivery.message_id,
         # The same end of the same message again is dropped by a FIFO queue.
         dedupe_id=f"{delivery.message_id}-{end.epoch}",
     )
@@ -46,6 +49,11 @@ def dead_letter(delivery: Delivery, end: DeadLetter, *, now: float, limits: Queu
     for name, value in extra.items():
         letter = _with_attribute(letter, name, value, limits)
     return letter
+
+
+def group_of(message: Received) -> str | None:
+    """The group that a letter had on the commands queue; None of one that came from a queue without groups."""
+    return message.attributes.get(GROUP, None if KEY in message.attributes else message.group)
 
 
 def own_attributes(attributes: Mapping[str, str]) -> dict[str, str]:

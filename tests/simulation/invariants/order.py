@@ -77,10 +77,14 @@ class Preemption(Checker):
             intent = self.scene.book.intent(work.event.key)
             mine = str(work.event.subject) == result.subject and work.started is None and work.ticket.ready.is_set()
             if mine and intent is not None and intent.data_class.deletes:
-                token = self.scene.book.latest[result.subject].token
-                self.scene.later(within_s, partial(self._has_heard, result, token, intent))
+                self.scene.later(within_s, partial(self._has_heard, result, self._token(result.subject), intent))
 
-    def _has_heard(self, held: Held, token: int, intent: Intent) -> None:
+    def _token(self, subject: str) -> int | None:
+        """Of its last lease; None of a subject that others have locked before anybody has had it."""
+        grant = self.scene.book.latest.get(subject)
+        return None if grant is None else grant.token
+
+    def _has_heard(self, held: Held, token: int | None, intent: Intent) -> None:
         holder = self.scene.process(held.by_replica)
         if (
             holder is None
@@ -102,7 +106,7 @@ class Preemption(Checker):
             if older and work.context is not None and work.context.current_step is not None:
                 self._waiting.append(_Waiting(holder, intent, work, work.context.current_step, is_told=True))
 
-    def _in_the_way(self, holder: Process, held: Held, token: int) -> Lease | None:
+    def _in_the_way(self, holder: Process, held: Held, token: int | None) -> Lease | None:
         """The lease that was in the way, if it still is: a later one of the same event is another."""
         leases: Iterable[Lease] = holder.parts.dispatcher._leases._held if holder.parts is not None else ()
         wanted = (held.by_key, held.subject, token)

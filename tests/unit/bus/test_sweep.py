@@ -2,6 +2,8 @@
 
 import pytest
 
+from agentd.bus import DeadLetters, Outgoing
+from agentd.bus.letters import dead_letter
 from agentd.core import DeadLetter, Delete, Delivery, Disposition, OutcomeKind, Reason, Retry
 from tests.unit.bus.rig import FAST, Rig, delete, until
 
@@ -67,3 +69,20 @@ async def test_sweep_looks_at_no_more_than_its_limit(rig: Rig) -> None:
         await until(lambda: sweep.seen)
         await running.drained()
     assert len(sweep.seen) <= 4
+
+
+async def test_no_number_of_letters_hides_what_the_queue_moved_of_their_group(fifo_rig: Rig) -> None:
+    rig = fifo_rig
+    for number in range(11):  # more than one receive brings
+        dead = Delivery(f"id-{number}", str(number), 0.0, "commands", group="g")
+        await rig.dead_letters.send([dead_letter(dead, END, now=0.0, limits=rig.dead_letters.limits)])
+    await rig.dead_letters.send([Outgoing("moved", group="g", dedupe_id="moved")])
+    sweep = Sweep(moved=END)
+    async with rig.consuming(delete, sweep=sweep, config=SWEEPING) as running:
+        await until(lambda: sweep.seen)
+        await running.drained()
+    (seen,) = sweep.seen
+    assert seen.group == "g"
+    letters = await DeadLetters(rig.dead_letters, rig.commands, rig.runtime).list(100)
+    assert len(letters) == 12, "all are seen"
+    assert {letter.group for letter in letters} == {"g"}, "the group that each had"
