@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := bench/peers
-NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite)
+NPM_SERVERS := $(addprefix tests/servers/,fauxqs azurite postgresql)
 AIRFLOW := tests/servers/airflow
 
 .PHONY: help demo dev test test-slow test-cluster simulate simulate-mutants soak bench check generate servers kube format lock clean
@@ -90,7 +90,7 @@ lock: ## Resolve the dependencies anew (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml --all-extras --group dev -o requirements-dev.txt
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-		pyproject.toml --extra azure --extra otel -c requirements-dev.txt -o requirements.txt
+		pyproject.toml --extra azure --extra external-database --extra otel -c requirements-dev.txt -o requirements.txt
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 		$(AIRFLOW)/requirements.in -o $(AIRFLOW)/requirements.txt
 

@@ -8,12 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agentd.bus.sqs_calls import new_session
-from agentd.core import ArtifactStore, Runtime
+from agentd.core import ArtifactStore, PermanentError, Reason, Runtime
 from agentd.platform import (
     AirflowDefaults,
     Airflows,
     Cluster,
     ClusterDefaults,
+    Databases,
     Identities,
     ImageRegistry,
     RepositoryDefaults,
@@ -56,6 +57,8 @@ async def open_platform(stack: AsyncExitStack, settings: Settings, runtime: Runt
         ports[Airflows] = await open_airflows(stack, connection, settings, runtime, metrics)
         ports[ClusterDefaults] = settings.cluster.defaults(tenant_id=settings.tenant_id)
         ports[AirflowDefaults] = settings.airflow.defaults()
+        if settings.airflow.database.place == "external":
+            ports[Databases] = open_databases(settings, runtime, metrics)
         ports[Identities] = await open_identities(session, settings, runtime, metrics)
     return Platform(ports, cluster, await artifact_store(settings, session, metrics, runtime))
 
@@ -114,6 +117,18 @@ async def open_airflows(
     if config.route == "service":
         route = await stack.enter_async_context(DirectRoute(config.url))
     return RestAirflows(route, config, metrics=metrics, runtime=runtime)
+
+
+def open_databases(settings: Settings, runtime: Runtime, metrics: Metrics) -> Databases:
+    """The server of the environments' databases. Raises PermanentError when its client is not installed."""
+    try:
+        from agentd.platform.postgresql import PostgresDatabases
+    except ModuleNotFoundError as error:
+        raise PermanentError(
+            Reason.INVALID_REQUEST,
+            f"airflow.database.place external needs {error.name}: install agentd[external-database]",
+        ) from error
+    return PostgresDatabases(settings.airflow.database, metrics=metrics, runtime=runtime)
 
 
 async def open_identities(session: AwsSession, settings: Settings, runtime: Runtime, metrics: Metrics) -> Identities:

@@ -15,6 +15,7 @@ from agentd.platform.cluster import (
     Preview,
 )
 from agentd.platform.cluster_defaults import ClusterDefaults
+from agentd.platform.databases import Databases, DatabaseSpec, DatabaseState
 from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState
 from agentd.platform.registry import (
     DEPLOYED_TAG_PREFIX,
@@ -42,6 +43,9 @@ __all__ = [
     "Cluster",
     "ClusterDefaults",
     "ClusterReader",
+    "DatabaseSpec",
+    "DatabaseState",
+    "Databases",
     "Identities",
     "Identity",
     "IdentitySpec",

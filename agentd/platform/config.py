@@ -210,11 +210,23 @@ class AirflowDatabaseConfig(Config):
     """Name of an environment's database on the external server."""
     role: PgName = "airflow_{environment}"
     """Name of the role that owns it."""
+    admin: Annotated[str, StringConstraints(min_length=1, max_length=63)] = "postgres"
+    """Role on the external server as which the agent makes the others: it may create databases and roles (CREATEDB, CREATEROLE),
+    and need be no superuser."""
+    admin_password_file: Path | None = None
+    """File with that role's password, read anew for every connection. Needed with `external`."""
+    admin_database: Annotated[str, StringConstraints(min_length=1, max_length=63)] = "postgres"
+    """Database that it connects to."""
+    call_timeout_s: Annotated[float, Field(gt=0, le=120)] = 20.0
+    """The longest that a connection or a statement of the agent's own may take, in seconds: a new database is copied from a
+    template. What remains of the lease shortens it further."""
 
     @model_validator(mode="after")
     def _has_a_host(self) -> Self:
         if self.place == "external" and self.host is None:
             raise ValueError("place external needs host, the server's name")
+        if self.place == "external" and self.admin_password_file is None:
+            raise ValueError("place external needs admin_password_file, the password of the role that makes databases")
         if self.sslmode != "require" and self.ca_file is None:
             raise ValueError(f"sslmode {self.sslmode} needs ca_file, the certificates to check against")
         return self

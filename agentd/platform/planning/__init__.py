@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from agentd.core import Plan
 from agentd.platform.cluster import Cluster
+from agentd.platform.databases import Databases
 from agentd.platform.identities import Identities
+from agentd.platform.planning.databases import PlanningDatabases
 from agentd.platform.planning.identities import PlanningIdentities
 from agentd.platform.planning.registry import PlanningRegistry
 from agentd.platform.registry import ImageRegistry
@@ -25,7 +27,9 @@ def _planning(port: object, plan: Plan) -> object:
         return PlanningRegistry(port, plan)
     if isinstance(port, Identities):
         return PlanningIdentities(port, plan)
+    if isinstance(port, Databases):
+        return PlanningDatabases(port, plan)
     return port
 
 
-__all__ = ["PlanningIdentities", "PlanningRegistry", "planning_ports"]
+__all__ = ["PlanningDatabases", "PlanningIdentities", "PlanningRegistry", "planning_ports"]

@@ -61,7 +61,13 @@ def test_a_database_is_in_the_cluster_or_on_a_server(tmp_path: Path) -> None:
     assert found == ClusterDatabase("postgres:16", "1Gi", "fast")
     certificates = tmp_path / "ca.pem"
     certificates.write_text("PEM")
-    external = {"place": "external", "host": "db.example", "sslmode": "verify-full", "ca_file": certificates}
+    external = {
+        "place": "external",
+        "host": "db.example",
+        "sslmode": "verify-full",
+        "ca_file": certificates,
+        "admin_password_file": "password",
+    }
     assert config(database=external).defaults().database == ExternalDatabase(
         "db.example", sslmode="verify-full", ca="PEM"
     )
@@ -90,9 +96,10 @@ def test_names_that_postgresql_would_cut_off_stay_apart() -> None:
         {"releases": {"3.3": "apache/airflow:3.3.2"}},
         {"base_url": "https://host/airflow"},
         {"database": {"place": "external"}},
-        {"database": {"place": "external", "host": "db", "database": "airflow"}},
-        {"database": {"place": "external", "host": "db", "sslmode": "verify-full"}},
-        {"database": {"place": "external", "host": "db", "sslmode": "disable"}},
+        {"database": {"place": "external", "host": "db"}},
+        {"database": {"place": "external", "host": "db", "admin_password_file": "f", "database": "airflow"}},
+        {"database": {"place": "external", "host": "db", "admin_password_file": "f", "sslmode": "verify-full"}},
+        {"database": {"place": "external", "host": "db", "admin_password_file": "f", "sslmode": "disable"}},
         {"logs": {"place": "remote"}},
         {"spot_tolerations": ["key=value:Sometimes"]},
         {"resources": {"webserver": {"cpu": "1", "memory": "1Gi", "memory_limit": "1Gi"}}},
