@@ -47,6 +47,15 @@ class Runtime:
         return group.create_task(work, name=name)
 
 
+class _SystemRuntime(Runtime):
+    """Asks the machine's clocks, which event loops go by as well: finding the loop first costs five times as much."""
+
+    __slots__ = ()
+
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+
 def system_runtime() -> Runtime:
     """The machine's clock and the system's randomness."""
-    return Runtime(wall=time.time, random=random.SystemRandom())
+    return _SystemRuntime(wall=time.time, random=random.SystemRandom())
