@@ -6,12 +6,13 @@ form, and no byte can change unnoticed. A replica's start has one chain, which g
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
 from typing import Self
+
+from agentd.core import lean
 
 FORMAT = 1
 NO_ENTRY = "0" * 64
@@ -35,7 +36,7 @@ class LogKind(StrEnum):
     """Last of every segment that was closed."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Head:
     """An entry, and with it all before it: whoever knows it can tell whether the log has been cut or rewritten before it."""
 
@@ -55,7 +56,7 @@ class Head:
         return cls(found[1], int(found[2]), found[3])
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Line:
     """An entry as it is written, with its line break."""
 

@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from agentd.bus.facts import QueueFacts
+from agentd.core import lean
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class QueueLimits:
         return self.size_of(message) <= self.max_message_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Received:
     """A message as the queue hands it out. Times are seconds since the epoch.
 
@@ -52,7 +53,7 @@ class Received:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Outgoing:
     """A message to send. On FIFO queues `group` and `dedupe_id` are needed; elsewhere they are ignored."""
 
@@ -69,7 +70,7 @@ class Outgoing:
         return len(self.body.encode()) + sum(attributes)
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Done:
     """The entry was carried out. `receipt` is the one to use from now on, where the queue changes it: the old one is lost."""
 

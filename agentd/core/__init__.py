@@ -22,6 +22,7 @@ from agentd.core.errors import (
 from agentd.core.fence import Fence
 from agentd.core.handler import Context, Handler, Permission, RetryPolicy, handler
 from agentd.core.holds import Hold
+from agentd.core.lean import lean
 from agentd.core.locks import Lock, LockMode
 from agentd.core.operations import (
     AgentVersion,
@@ -110,6 +111,7 @@ __all__ = [
     "TransientError",
     "differences",
     "handler",
+    "lean",
     "side_by_side",
     "spare_the_collector",
     "system_runtime",

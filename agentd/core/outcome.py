@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agentd.core.lean import lean
 from agentd.core.reasons import Reason
 
 Json = Any  # a JSON value in the shape of whatever was asked for
@@ -18,7 +19,7 @@ class OutcomeKind(StrEnum):
     SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Outcome:
     """How an event ended.
 
@@ -39,7 +40,7 @@ class Outcome:
         return self.kind in (OutcomeKind.FAILED, OutcomeKind.REJECTED)
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Delete:
     """The event is done with: take the message off the queue."""
 

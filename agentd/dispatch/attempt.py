@@ -12,6 +12,7 @@ from agentd.core import (
     Preempted,
     Reason,
     TransientError,
+    lean,
 )
 from agentd.dispatch.context import RunContext
 from agentd.dispatch.deps import Deps
@@ -22,7 +23,7 @@ from agentd.telemetry import get_logger
 log = get_logger("dispatch")
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Done:
     """The world is as the event asks."""
 

@@ -17,6 +17,7 @@ from agentd.core import (
     Phase,
     Reason,
     Retry,
+    lean,
 )
 from agentd.dispatch.deps import Deps
 from agentd.events import Event, Malformed, report_id
@@ -57,7 +58,7 @@ def _bounded(outcome: Outcome) -> Outcome:
     return replace(outcome, message=outcome.message[:_MOST_MESSAGE])
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Ended:
     """The event's end is durable; its report is still to be sent off."""
 

@@ -13,7 +13,7 @@ import rfc8785
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from agentd.core import PermanentError, Reason, Subject
+from agentd.core import PermanentError, Reason, Subject, lean
 from agentd.events.catalogue import CATALOGUE
 from agentd.events.data import EventData
 from agentd.events.envelope import MAX_SAFE_INTEGER, DataRef, Envelope
@@ -51,7 +51,7 @@ class Audience:
     cluster_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Event:
     """A decoded event. `data` is None until a claim check has been fetched (see `attach`).
 

@@ -1,12 +1,12 @@
 """Pure decisions about generations, shared by all adapters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from agentd.core import lean
 from agentd.ledger.protocol import ClaimRequest, Conflict, Deleted, Json, Missing, Superseded
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Generation:
     """A claimed generation, and the event that claimed it."""
 
@@ -14,7 +14,7 @@ class Generation:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Claims:
     """The generations claimed of one subject.
 

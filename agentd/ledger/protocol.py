@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from agentd.core import Lock, Outcome, Subject
+from agentd.core import Lock, Outcome, Subject, lean
 
 Json = Any  # a JSON value whose shape is its writer's own
 
@@ -29,7 +29,7 @@ class RecordState(StrEnum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Waiting:
     """Why an open event is not being worked on, and until when at least."""
 
@@ -38,7 +38,7 @@ class Waiting:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Admission:
     """An event as it is first written down. `event` is the whole CloudEvent as JSON text, for explain and redrive."""
 
@@ -53,7 +53,7 @@ class Admission:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Record:
     """What the ledger knows of one event, in its current epoch.
 
@@ -83,7 +83,7 @@ class Record:
     objects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Claim:
     """A replica's right to work on an event: proof of the lease in every later call."""
 
@@ -94,7 +94,7 @@ class Claim:
     replica: str
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class ClaimRequest:
     """What a claim needs to be decided, all in one transaction.
 
@@ -125,7 +125,7 @@ class ClaimRequest:
     admission: Admission | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Claimed:
     """The lease is yours. `record` is as of now; `attempt` counts from 1 in its epoch; `journal` has the finished steps' results.
 
@@ -233,7 +233,7 @@ class Foreseen:
 Prospect = Foreseen | Superseded | Conflict | Deleted | Missing | NameTaken
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Renewal:
     """What became of one lease at a renewal. `preempted_by` is the key of a newer delete that waits."""
 
@@ -241,7 +241,7 @@ class Renewal:
     preempted_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Ending:
     """The end of an epoch, and the report that tells of it.
 

@@ -1,11 +1,12 @@
 """Where reports go: a queue, as this room needs it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from agentd.core import lean
 
-@dataclass(frozen=True, slots=True)
+
+@lean(frozen=True, slots=True)
 class Message:
     """An outgoing CloudEvent. `id` names it once per source, `group` keeps order on FIFO queues."""
 

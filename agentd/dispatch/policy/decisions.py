@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentd.core import Hold
+from agentd.core import Hold, lean
 from agentd.dispatch.policy.approvals import Approval
 from agentd.dispatch.policy.rules import DEFAULT, Effect, Policy, Request, Rule
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Allow:
     """The event may be carried out now."""
 
@@ -36,7 +36,7 @@ class Wait:
 Decision = Allow | Refuse | Wait
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Facts:
     """What the ledger knows of the event and the rule that decides it.
 

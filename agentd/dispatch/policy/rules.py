@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Self, TypeAlias
 from zoneinfo import ZoneInfo
 
+from agentd.core import lean
 from agentd.core.globs import Globs
 from agentd.dispatch.policy.windows import Schedule
 from agentd.events import EnvironmentDeploy, Event, EventData
@@ -28,7 +29,7 @@ class Effect(StrEnum):
     """Put them off for as long as the rule is in force."""
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Request:
     """What a policy looks at: an event whose data is there, and the id of the key that vouches for it."""
 

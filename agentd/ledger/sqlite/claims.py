@@ -1,8 +1,8 @@
 """The claim, decided and carried out in one transaction; and its opposite, the release."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from agentd.core import PermanentError, Reason
+from agentd.core import PermanentError, Reason, lean
 from agentd.ledger.judgement import Claims, judge, newest, taken_over
 from agentd.ledger.protocol import (
     Admission,
@@ -75,7 +75,7 @@ def release(database: Database, claim: Claim, *, error: str | None, waiting: Wai
         events.wait(database, claim.key, waiting, now=now)
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class _Asked:
     """A claim of an open event, and what counts for it. `record` is None of one that is new: it is not yet in the file."""
 

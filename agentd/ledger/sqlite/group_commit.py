@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from agentd.core import lean
 from agentd.ledger.sqlite.connection import Database, Operation, commit_together, tidy, unavailable
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ T = TypeVar("T")
 _UNTIDY = 64  # transactions, after which the log is moved into the file when nobody waits
 
 
-@dataclass(frozen=True, slots=True)
+@lean(frozen=True, slots=True)
 class Writes:
     """How many operations have been committed or refused, in how many transactions."""
 
