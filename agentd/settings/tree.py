@@ -17,6 +17,7 @@ from agentd.events.config import SignaturesConfig
 from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
 from agentd.platform.config import AirflowConfig, ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
+from agentd.reconcile.config import ShardsConfig
 from agentd.reports.config import ReportsConfig
 from agentd.telemetry.config import TelemetryConfig
 from proxy.config import ProxyConfig
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     policy: PolicyConfig = PolicyConfig()
     budget: BudgetConfig = BudgetConfig()
     reports: ReportsConfig = ReportsConfig()
+    shards: ShardsConfig = ShardsConfig()
     audit: AuditConfig = AuditConfig()
     registry: RegistryConfig = RegistryConfig()
     artifacts: ArtifactsConfig = ArtifactsConfig()
