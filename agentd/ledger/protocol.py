@@ -431,6 +431,21 @@ class Ledger(Protocol):
         """What is known of a subject."""
         ...
 
+    async def wanted(self, *, after: str, limit: int) -> Sequence[str]:
+        """Subjects in the order of their names, those behind `after`; at most `limit`, and none is left out before the last.
+
+        Every one is among them of which something is desired, and that has not been deleted. Others may be.
+        """
+        ...
+
+    async def events_of(self, subject: Subject, *, before: Record | None, limit: int) -> Sequence[Record]:
+        """The subject's verified events, newest first; those that follow `before`, at most `limit`."""
+        ...
+
+    async def next_sequence(self, subject: Subject) -> int:
+        """Take a number from the subject's counter, for a report that is about no event's end."""
+        ...
+
     async def variable(self, name: str) -> Variable | None:
         """A shared variable; None when it is not set."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from agentd.core import LockMode, PermanentError, Reason
 from agentd.ledger.documents import counts, leases, records
 from agentd.ledger.documents.records import Known
-from agentd.ledger.documents.shapes import Desired, Lease, NameOwner, OpenEpoch, Ref, SubjectEntry
+from agentd.ledger.documents.shapes import Desired, Lease, NameOwner, OpenEpoch, Pointer, Ref, SubjectEntry
 from agentd.ledger.documents.store import Conflicted
 from agentd.ledger.documents.transaction import Transaction
 from agentd.ledger.judgement import Claims, Generation, desired_after, judge, newest, sequence_counter, taken_over
@@ -251,7 +251,16 @@ def _desire(txn: Transaction, request: ClaimRequest, ready: Ready) -> Desired:
     after = Desired(desired_after(request, ready.claims, ready.desired.facets))
     if after != ready.desired:
         txn.put(txn.places.desired(str(request.subject)), after)
+        list_wanted(txn, str(request.subject), ready.desired, after)
     return after
+
+
+def list_wanted(txn: Transaction, subject: str, before: Desired, after: Desired) -> None:
+    """Keep the list of subjects of which something is desired: it changes with the first thing, and with the last."""
+    if after.facets and not before.facets:
+        txn.put_unread(txn.places.wanted(subject), Pointer(subject))
+    if before.facets and not after.facets:
+        txn.delete_unread(txn.places.wanted(subject))
 
 
 def _reserve_names(txn: Transaction, request: ClaimRequest) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agentd.core import LeaseLost, OutcomeKind, PermanentError, Reason
 from agentd.ledger.documents import counts, leases, records
-from agentd.ledger.documents.claims import desired_of
+from agentd.ledger.documents.claims import desired_of, list_wanted
 from agentd.ledger.documents.records import Known
 from agentd.ledger.documents.shapes import (
     Admitted,
@@ -189,11 +189,13 @@ async def _bury(txn: Transaction, admitted: Admitted, entry: SubjectEntry) -> Su
     place = txn.places.desired(admitted.subject)
     await txn.read([place])
     over = ended(entry.facets, admitted.generation or 0)
-    kept = {name: value for name, value in desired_of(txn, admitted.subject).facets.items() if name not in over}
-    if kept:
-        txn.put(place, Desired(kept))
+    before = desired_of(txn, admitted.subject)
+    after = Desired({name: value for name, value in before.facets.items() if name not in over})
+    list_wanted(txn, admitted.subject, before, after)
+    if after.facets:
+        txn.put(place, after)
     else:
         txn.delete(place)
     for kind, name in entry.names:
         txn.delete_unread(txn.places.name(kind, name))
-    return replace(entry, tombstone=admitted.generation, desired=txn.id if kept else None, names=())
+    return replace(entry, tombstone=admitted.generation, desired=txn.id if after.facets else None, names=())

@@ -8,7 +8,7 @@ epoch that it names says, and costs nothing to leave behind.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agentd.core import LockMode
+from agentd.core import LockMode, Subject
 from agentd.ledger.documents import records
 from agentd.ledger.documents.shapes import Lease, OpenEpoch, Ref, SubjectEntry
 from agentd.ledger.documents.store import Place
@@ -52,6 +52,15 @@ async def record_step(txn: Transaction, claim: Claim, step: str, result: Json, *
     steps = {known.step: known for known in opened.steps} | {step: StepRecord(claim.epoch, step, result, now)}
     txn.put(txn.places.open(claim.key), replace(opened, steps=tuple(steps.values())))
     return renewal(lease)
+
+
+async def next_sequence(txn: Transaction, subject: Subject) -> int:
+    """A number of the subject's counter."""
+    place = txn.places.subject(str(subject))
+    await txn.read([place])
+    entry = entry_of(txn, str(subject))
+    txn.put(place, replace(entry, sequence=entry.sequence + 1))
+    return entry.sequence + 1
 
 
 async def release(txn: Transaction, claim: Claim, *, error: str | None, waiting: Waiting | None, now: float) -> None:

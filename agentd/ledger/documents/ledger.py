@@ -183,6 +183,18 @@ class DocumentLedger:
         """See the protocol."""
         return await self._run("subject", lambda txn: queries.subject_state(txn, subject))
 
+    async def wanted(self, *, after: str, limit: int) -> Sequence[str]:
+        """See the protocol."""
+        return await self._run("wanted", lambda txn: queries.wanted(txn, after=after, limit=limit))
+
+    async def events_of(self, subject: Subject, *, before: Record | None, limit: int) -> Sequence[Record]:
+        """See the protocol."""
+        return await self._run("events_of", lambda txn: queries.events_of(txn, subject, before=before, limit=limit))
+
+    async def next_sequence(self, subject: Subject) -> int:
+        """See the protocol."""
+        return await self._write("next_sequence", partial(leases.next_sequence, subject=subject))
+
     async def variable(self, name: str) -> Variable | None:
         """See the protocol."""
         return await self._run("variable", lambda txn: variables.get(txn, check_name(name)))

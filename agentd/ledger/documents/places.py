@@ -80,6 +80,14 @@ class Places:
         kind = key.partition("/")[0]
         return Place(self.of_subject(subject), f"{plain(kind)}/{_newest_first(key, at)}")
 
+    def wanted(self, subject: str) -> Place:
+        """A subject of which something is desired, among all such."""
+        return Place(self.wanted_shards()[self._shard(subject)], plain(subject))
+
+    def wanted_shards(self) -> list[str]:
+        """The partitions of all subjects of which something is desired, each in the order of their names."""
+        return self._shards_of("wanted")
+
     def name(self, kind: str, name: str) -> Place:
         """Who owns a name."""
         return Place(f"name/{plain(f'{kind}/{name}')}", "owner")

@@ -1,6 +1,6 @@
 """What only reads."""
 
-from agentd.core import Subject
+from agentd.core import Subject, side_by_side
 from agentd.ledger.documents import counts, leases, records
 from agentd.ledger.documents.claims import claims_of, desired_of
 from agentd.ledger.documents.records import Known
@@ -92,6 +92,27 @@ async def subject_state(txn: Transaction, subject: Subject) -> SubjectState | No
         held_by=None if held is None else Held(held[0], held[2].replica, name, held[2].until),
         events=tuple(newest),
     )
+
+
+async def wanted(txn: Transaction, *, after: str, limit: int) -> list[str]:
+    """Subjects of which something is desired. Each of the lists may have all that come next."""
+    behind = f"{after}-" if after else ""  # no name goes on with a smaller character than a dash
+    lists = await side_by_side(
+        txn.places.wanted_shards(), lambda partition: txn.list(partition, first=behind, limit=limit)
+    )
+    found = [pointer.key for places in lists for place in places if (pointer := txn.find(Pointer, place)) is not None]
+    return sorted(found)[:limit]
+
+
+async def events_of(txn: Transaction, subject: Subject, *, before: Record | None, limit: int) -> list[Record]:
+    """A subject's verified events, newest first."""
+    name, first = str(subject), _EVENTS
+    if before is not None:
+        first = f"{txn.places.record_of_subject(name, before.key, before.admitted_at).name}-"
+    listed = await txn.list(txn.places.of_subject(name), first=first, before=f"{_EVENTS}~", limit=limit)
+    keys = [pointer.key for place in listed if (pointer := txn.find(Pointer, place)) is not None]
+    known = await records.known_of(txn, keys)
+    return [known[key].current for key in keys if key in known]
 
 
 async def stats(txn: Transaction) -> LedgerStats:

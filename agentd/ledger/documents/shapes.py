@@ -260,7 +260,7 @@ class Report(_Flat):
 
 @dataclass(frozen=True, slots=True)
 class Pointer(_Flat):
-    """A record's place in a list."""
+    """A place in a list: of the record under this key, or of the subject of this name."""
 
     key: str
 

@@ -6,7 +6,7 @@ while its `until` lies ahead of the caller's clock; one that has ended stays unt
 
 from collections.abc import Sequence
 
-from agentd.core import LockMode
+from agentd.core import LockMode, Subject
 from agentd.ledger.protocol import Claim, ClaimRequest, Held, Json, Renewal
 from agentd.ledger.sqlite.connection import Database
 from agentd.ledger.sqlite.rows import Holding, holding, item, line
@@ -86,6 +86,14 @@ def record_step(database: Database, claim: Claim, step: str, result: Json, *, no
             "UPDATE events SET steps = steps || ? WHERE key = ? AND epoch = ?", (done, claim.key, claim.epoch)
         )
     return renewal(held)
+
+
+def next_sequence(database: Database, subject: Subject) -> int:
+    """A number of the subject's counter."""
+    own = holding(database, str(subject))
+    number = own.next_sequence()
+    own.save(database)
+    return number
 
 
 def renewal(held: Holding | None) -> Renewal:

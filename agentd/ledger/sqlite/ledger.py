@@ -190,6 +190,20 @@ class SqliteLedger:
         """See the protocol."""
         return await self._read("subject", lambda database: queries.subject_state(database, subject))
 
+    async def wanted(self, *, after: str, limit: int) -> Sequence[str]:
+        """See the protocol."""
+        return await self._read("wanted", lambda database: queries.wanted(database, after=after, limit=limit))
+
+    async def events_of(self, subject: Subject, *, before: Record | None, limit: int) -> Sequence[Record]:
+        """See the protocol."""
+        return await self._read(
+            "events_of", lambda database: queries.events_of(database, subject, before=before, limit=limit)
+        )
+
+    async def next_sequence(self, subject: Subject) -> int:
+        """See the protocol."""
+        return await self._write("next_sequence", lambda database: leases.next_sequence(database, subject))
+
     async def variable(self, name: str) -> Variable | None:
         """See the protocol."""
         return await self._read("variable", lambda database: variables.get(database, check_name(name)))

@@ -1,5 +1,7 @@
 """What only reads. Each function is one operation on one state of the file."""
 
+import math
+
 from agentd.core import Subject
 from agentd.ledger.protocol import Held, LedgerStats, OutboxEntry, Record, StepRecord, SubjectState, Transition
 from agentd.ledger.sqlite.connection import Database
@@ -75,6 +77,27 @@ def subject_state(database: Database, subject: Subject) -> SubjectState | None:
         held_by=_holder(own),
         events=tuple(row[0] for row in newest),
     )
+
+
+def wanted(database: Database, *, after: str, limit: int) -> list[str]:
+    """Subjects that have not been deleted and of which something has been claimed."""
+    rows = database.all(
+        "SELECT subject FROM holdings WHERE subject > ? AND facets != '{}' AND tombstone IS NULL ORDER BY subject LIMIT ?",
+        (after, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def events_of(database: Database, subject: Subject, *, before: Record | None, limit: int) -> list[Record]:
+    """A subject's verified events, newest first."""
+    at, key = (math.inf, "") if before is None else (before.admitted_at, before.key)
+    rows = database.all(
+        f"{EVENTS} WHERE subject = :subject AND key GLOB 'event/*'"
+        " AND admitted_at <= :at AND (admitted_at < :at OR key > :key)"
+        " ORDER BY admitted_at DESC, key LIMIT :limit",
+        {"subject": str(subject), "at": at, "key": key, "limit": limit},
+    )
+    return [record_from(database, row) for row in rows]
 
 
 def stats(database: Database) -> LedgerStats:
