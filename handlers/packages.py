@@ -1,7 +1,7 @@
 """Packages: a package is a repository for its images."""
 
 from agentd.core import Context, handler
-from agentd.events import PackageCreate, PackageDelete
+from agentd.events import PackageCreate, PackageDelete, PackageReconcile
 from handlers import repositories
 
 KIND = "package"
@@ -15,6 +15,17 @@ KIND = "package"
 )
 async def create(ctx: Context, data: PackageCreate) -> None:
     """Create the package's repository, or bring it to what is wanted."""
+    await repositories.create_repository(ctx, kind=KIND, name=data.package_name)
+
+
+@handler(
+    PackageReconcile,
+    steps=repositories.CREATE_STEPS,
+    timeout_s=120,
+    permissions=repositories.create_permissions(KIND),
+)
+async def reconcile(ctx: Context, data: PackageReconcile) -> None:
+    """Bring the package's repository to what is desired already."""
     await repositories.create_repository(ctx, kind=KIND, name=data.package_name)
 
 

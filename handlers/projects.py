@@ -1,7 +1,7 @@
 """Projects: a project is a repository for its images, and what it is given wherever it is deployed."""
 
 from agentd.core import Context, handler
-from agentd.events import ProjectConfigure, ProjectCreate, ProjectDelete
+from agentd.events import ProjectConfigure, ProjectCreate, ProjectDelete, ProjectReconcile
 from agentd.platform import Cluster
 from handlers import project_configurations, repositories
 
@@ -16,10 +16,7 @@ KIND = "project"
 )
 async def create(ctx: Context, data: ProjectCreate) -> None:
     """Create the project's repository, or bring it to what is wanted; where there is a cluster, its configuration too."""
-    configuration = project_configurations.desired(ctx) if ctx.has_port(Cluster) else None
-    await repositories.create_repository(ctx, kind=KIND, name=data.project_name)
-    if configuration is not None:
-        await project_configurations.write(ctx, configuration)
+    await _bring_about(ctx, data.project_name)
 
 
 @handler(
@@ -38,6 +35,17 @@ async def delete(ctx: Context, data: ProjectDelete) -> None:
 
 
 @handler(
+    ProjectReconcile,
+    steps=(*repositories.CREATE_STEPS, project_configurations.WRITE),
+    timeout_s=120,
+    permissions=(*repositories.create_permissions(KIND), *project_configurations.PERMISSIONS),
+)
+async def reconcile(ctx: Context, data: ProjectReconcile) -> None:
+    """Bring the project's repository, and where there is a cluster its configuration, to what is desired already."""
+    await _bring_about(ctx, data.project_name)
+
+
+@handler(
     ProjectConfigure,
     steps=(project_configurations.WRITE,),
     timeout_s=60,
@@ -46,3 +54,10 @@ async def delete(ctx: Context, data: ProjectDelete) -> None:
 async def configure(ctx: Context, _data: ProjectConfigure) -> None:
     """Write the project's configuration for the next deploys."""
     await project_configurations.write(ctx, project_configurations.desired(ctx))
+
+
+async def _bring_about(ctx: Context, name: str) -> None:
+    configuration = project_configurations.desired(ctx) if ctx.has_port(Cluster) else None
+    await repositories.create_repository(ctx, kind=KIND, name=name)
+    if configuration is not None:
+        await project_configurations.write(ctx, configuration)

@@ -9,6 +9,7 @@ from agentd.events.environments import (
     EnvironmentDelete,
     EnvironmentDeploy,
     EnvironmentHibernate,
+    EnvironmentReconcile,
     EnvironmentUnlock,
     EnvironmentUpdate,
     EnvironmentWake,
@@ -17,9 +18,11 @@ from agentd.events.projects import (
     BuildCleanup,
     PackageCreate,
     PackageDelete,
+    PackageReconcile,
     ProjectConfigure,
     ProjectCreate,
     ProjectDelete,
+    ProjectReconcile,
 )
 
 CATALOGUE: Mapping[str, type[EventData]] = MappingProxyType(
@@ -29,14 +32,17 @@ CATALOGUE: Mapping[str, type[EventData]] = MappingProxyType(
             ProjectCreate,
             ProjectDelete,
             ProjectConfigure,
+            ProjectReconcile,
             PackageCreate,
             PackageDelete,
+            PackageReconcile,
             BuildCleanup,
             EnvironmentCreate,
             EnvironmentUpdate,
             EnvironmentDeploy,
             EnvironmentHibernate,
             EnvironmentWake,
+            EnvironmentReconcile,
             EnvironmentUnlock,
             EnvironmentDelete,
         )

@@ -1,11 +1,12 @@
 """The base of every event's data, and the names that they share. Names and limits are those of the product."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from agentd.core import Lock
+from agentd.core import Lock, Subject
 
 # Kubernetes names and label values that carry a project's name have room for 63 characters.
 ProjectName = Annotated[
@@ -35,6 +36,9 @@ class EventData(BaseModel):
     deletes: ClassVar[bool] = False
     """Whether the event ends its subject; it then covers every facet and pre-empts what runs."""
 
+    reconciles: ClassVar[bool] = False
+    """Whether the event brings its subject to what is desired of it already, whole. Then it has `about`."""
+
     plan: bool = False
     """A dry run: nothing is written, the report says what would be."""
 
@@ -43,6 +47,11 @@ class EventData(BaseModel):
     def kind(cls) -> str:
         """The kind of subject, the second word of the type."""
         return cls.type.split(".")[1]
+
+    @classmethod
+    def about(cls, subject: Subject, names: Mapping[str, str]) -> Self:
+        """The event's data for a subject that has these names, by their kinds. KeyError: it has not the one that is needed."""
+        raise NotImplementedError(f"{cls.type} does not reconcile {subject}, {names}")
 
     def own_id(self) -> tuple[str, str]:
         """The field that repeats the subject's uuid, and its value."""

@@ -4,6 +4,7 @@ What is desired of one has four facets: that it exists, its `spec`, its `project
 `power`. Every event carries the whole of the facets that it sets, never a delta.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -304,6 +305,18 @@ class EnvironmentWake(_EnvironmentEvent):
 
     def desired(self) -> dict[str, Any]:
         return {POWER: Power.AWAKE.value}
+
+
+class EnvironmentReconcile(_EnvironmentEvent):
+    """Bring an environment and everything deployed in it back to what is desired of it already. Nothing new is desired."""
+
+    type = "conveyor.environment.reconcile.v1"
+    requires = frozenset({EXISTENCE})
+    reconciles = True
+
+    @classmethod
+    def about(cls, subject: Subject, names: Mapping[str, str]) -> Self:
+        return cls(environment_id=subject.uuid, environment_name=names["namespace"])
 
 
 class EnvironmentUnlock(_EnvironmentEvent):

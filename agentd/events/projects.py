@@ -1,7 +1,8 @@
 """Events of projects, packages and builds: what has a repository in the image registry."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints
 
@@ -74,6 +75,23 @@ class ProjectConfigure(EventData):
         return (("project", self.project_name),)
 
 
+class ProjectReconcile(EventData):
+    """Bring a project back to what is desired of it already. Nothing new is desired."""
+
+    type = "conveyor.project.reconcile.v1"
+    requires = frozenset({"spec"})
+    reconciles = True
+
+    project_id: Uuid
+    """The project's id; the same as in `subject`."""
+    project_name: ProjectName
+    """The project's name."""
+
+    @classmethod
+    def about(cls, subject: Subject, names: Mapping[str, str]) -> Self:
+        return cls(project_id=subject.uuid, project_name=names["project"])
+
+
 class PackageCreate(EventData):
     """Create a package: a repository for its images."""
 
@@ -105,6 +123,23 @@ class PackageDelete(EventData):
     """Delete the repository although it still holds images."""
     retention: Retention = Retention.DELETE
     """`retain` leaves the repository and its images in place; it stays reserved for this package's id."""
+
+
+class PackageReconcile(EventData):
+    """Bring a package back to what is desired of it already. Nothing new is desired."""
+
+    type = "conveyor.package.reconcile.v1"
+    requires = frozenset({"spec"})
+    reconciles = True
+
+    package_id: Uuid
+    """The package's id; the same as in `subject`."""
+    package_name: PackageName
+    """The package's name."""
+
+    @classmethod
+    def about(cls, subject: Subject, names: Mapping[str, str]) -> Self:
+        return cls(package_id=subject.uuid, package_name=names["package"])
 
 
 class BuildCleanup(EventData):

@@ -2,10 +2,12 @@
 
 from agentd.core import Context, handler
 from agentd.events import (
+    PROJECTS,
     EnvironmentCreate,
     EnvironmentDelete,
     EnvironmentDeploy,
     EnvironmentHibernate,
+    EnvironmentReconcile,
     EnvironmentUnlock,
     EnvironmentUpdate,
     EnvironmentWake,
@@ -84,6 +86,13 @@ async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
     await ctx.step(_MARK, lambda: projects.mark_images(ctx, environment.name, wanted))
     await ctx.step(_UNDEPLOY, lambda: projects.undeploy(ctx, environment, wanted))
     await _settle(ctx, environment)
+
+
+@handler(EnvironmentReconcile, steps=deploy.steps, timeout_s=deploy.timeout_s, permissions=deploy.permissions)
+async def reconcile(ctx: Context, data: EnvironmentReconcile) -> None:
+    """Bring the environment, and the projects in it once any have been deployed, to what is desired already."""
+    asked = update if ctx.desired(PROJECTS) is None else deploy
+    await asked.run(ctx, data)
 
 
 @handler(EnvironmentUnlock, steps=(_BREAK_LOCK,), timeout_s=60, permissions=rights.unlock())
