@@ -46,7 +46,7 @@ from agentd.core.outcome import (
     Retry,
 )
 from agentd.core.permits import Permit, Permits
-from agentd.core.plans import Action, FieldChange, Plan, PlanFence, PlannedChange
+from agentd.core.plans import Action, Author, FieldChange, Plan, PlanFence, PlannedChange
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.secrets import SecretStore
@@ -61,6 +61,7 @@ __all__ = [
     "AuditKind",
     "AuditLog",
     "AuditStore",
+    "Author",
     "AwsConfig",
     "AzureConfig",
     "Config",

@@ -35,12 +35,28 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Somebody beside the agent who has written fields that differ, as the API server has it: a field manager.
+
+    `at` is when that one last wrote, as RFC 3339. Without `fields` it was only the last to write to the object.
+    """
+
+    manager: str
+    at: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One object, named as intents, reports and the audit log name it. Of what is deleted no fields are told."""
+    """One object, named as intents, reports and the audit log name it. Of what is deleted no fields are told.
+
+    `authors` are those who have made the state that was found, where an API tells. A plan and its hash do not hold them.
+    """
 
     obj: str
     action: Action
     fields: tuple[FieldChange, ...] = ()
+    authors: tuple[Author, ...] = ()
 
 
 class Plan:
@@ -69,17 +85,7 @@ class Plan:
 
     def json(self) -> Mapping[str, Json]:
         """As reports carry it: `{"hash", "changes": [{"object", "action", "fields": [{"path", "before", "after"}]}]}`."""
-        changes = [
-            {
-                "object": change.obj,
-                "action": change.action.value,
-                "fields": [
-                    {"path": found.path, "before": found.before, "after": found.after}
-                    for found in sorted(change.fields, key=lambda found: found.path)
-                ],
-            }
-            for change in self
-        ]
+        changes = [change_json(change) for change in self]
         return {"hash": hash_of(changes), "changes": changes}
 
 
@@ -97,6 +103,18 @@ class PlanFence:
         raise PermanentError(Reason.INTERNAL_ERROR, f"a plan writes nothing: {obj} was about to be written")
 
 
+def change_json(change: PlannedChange) -> Mapping[str, Json]:
+    """As reports carry it, without authors."""
+    return {
+        "object": change.obj,
+        "action": change.action.value,
+        "fields": [
+            {"path": found.path, "before": found.before, "after": found.after}
+            for found in sorted(change.fields, key=lambda found: found.path)
+        ],
+    }
+
+
 def hash_of(changes: Sequence[Mapping[str, Json]]) -> str:
     """Names what would be done, in whatever order: equal as long as the same would be changed from the same state."""
     text = json.dumps(
@@ -110,7 +128,7 @@ def _merged(before: PlannedChange, after: PlannedChange) -> PlannedChange | None
     if after.action is Action.DELETE:
         return None if before.action is Action.CREATE else after
     if before.action is Action.DELETE:
-        return PlannedChange(after.obj, Action.CHANGE, after.fields)
+        return PlannedChange(after.obj, Action.CHANGE, after.fields, before.authors)
     first = {found.path: found.before for found in before.fields}
     known = {found.path: found for found in before.fields}
     for found in after.fields:
@@ -118,4 +136,4 @@ def _merged(before: PlannedChange, after: PlannedChange) -> PlannedChange | None
     fields = tuple(found for found in known.values() if found.before != found.after)
     if before.action is Action.CHANGE and not fields:
         return None
-    return PlannedChange(after.obj, before.action, fields)
+    return PlannedChange(after.obj, before.action, fields, before.authors)

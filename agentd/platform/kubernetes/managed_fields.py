@@ -61,6 +61,12 @@ def changed(live: Manifest, other: Manifest, paths: Iterable[Path]) -> Sequence[
     return [path for path in paths if _value(live, path) != _value(other, path)]
 
 
+def by_others(live: Manifest, other: Manifest) -> list[tuple[Entry, Sequence[Path]]]:
+    """What others own of the object, each with those of its fields that are not the same in another state of it."""
+    entries = [entry for entry in _entries(live) if entry.get("manager") != FIELD_MANAGER]
+    return [(entry, changed(live, other, _paths(entry.get("fieldsV1") or {}))) for entry in entries]
+
+
 def taken_from(source: Manifest | None, manifest: Manifest, paths: Iterable[Path]) -> Manifest:
     """The manifest with these fields as they are in the source; without those that the source has not."""
     made = deepcopy(manifest)

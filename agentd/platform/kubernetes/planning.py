@@ -28,6 +28,7 @@ from agentd.platform.cluster import (
     Preview,
 )
 from agentd.platform.kubernetes import marks, scaling
+from agentd.platform.kubernetes.authors import authors_of
 from agentd.platform.kubernetes.content import said
 
 # What a plan has in place of values that are secret.
@@ -219,12 +220,13 @@ class PlanningCluster(Cluster):
 
 
 def _change(ref: ObjectRef, before: Manifest | None, after: Manifest | None) -> PlannedChange:
+    authors = () if before is None else authors_of(before, after)
     if after is None:
-        return PlannedChange(str(ref), Action.DELETE)
+        return PlannedChange(str(ref), Action.DELETE, authors=authors)
     fields = differences(said(before), said(after))
     if ref.kind == _SECRET:
         fields = tuple(_hidden(field) for field in fields)
-    return PlannedChange(str(ref), Action.CREATE if before is None else Action.CHANGE, fields)
+    return PlannedChange(str(ref), Action.CREATE if before is None else Action.CHANGE, fields, authors)
 
 
 def _hidden(field: FieldChange) -> FieldChange:

@@ -95,6 +95,42 @@ async def test_a_field_that_falls_back_to_its_default_is_told_so(at: Bench) -> N
     assert len(change.fields) == 2
 
 
+async def test_who_has_made_what_differs_is_told(at: Bench) -> None:
+    fence = at.fence()
+    wanted = applying(at.deployment(replicas=2, minReadySeconds=5), at.config_map(a="1", b="2"))
+    await same_as_done(at, wanted, fence)
+    path = f"/apis/apps/v1/namespaces/{at.namespace}/deployments/web"
+    image = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example/web:2"}
+    await at.hands.call("PATCH", path, [image], "application/json-patch+json", fieldManager="a-mesh")
+    await at.hands.patch(path, {"spec": {"replicas": 7}, "metadata": {"labels": {"team": "x"}}})
+    await at.hands.patch(f"/api/v1/namespaces/{at.namespace}/configmaps/x", {"data": {"a": None, "mine": "3"}})
+
+    web, config = await planned(at, wanted, fence)
+    assert fields(web).keys() == {"spec.replicas", "spec.template.spec.containers[name=main].image"}
+    assert [(author.manager, author.fields) for author in web.authors] == [
+        ("a-mesh", ("spec.template.spec.containers[name=main].image",)),
+        ("somebody", ("spec.replicas",)),
+    ]
+    assert all(author.at.endswith("Z") for author in web.authors)
+    assert fields(config) == {"data.a": (None, "1")}
+    assert [(author.manager, author.fields) for author in config.authors] == [("somebody", ())], (
+        "it owns what is gone no more"
+    )
+
+    (more,) = await planned(at, pruning(at, ObjectRef.of(at.deployment())), fence)
+    assert (more.obj, more.action) == (f"kubernetes:{at.namespace}/configmap/x", Action.DELETE)
+    assert [(author.manager, author.fields) for author in more.authors] == [("somebody", ())]
+
+
+def pruning(at: Bench, *keep: ObjectRef) -> Work:
+    """Prune everything else."""
+
+    async def work(cluster: Cluster, fence: RecordingFence) -> None:
+        await cluster.prune((CONFIG_MAP, DEPLOYMENT), namespace=at.namespace, labels={}, keep=keep, fence=fence)
+
+    return work
+
+
 async def test_a_stamp_alone_is_no_change(at: Bench) -> None:
     fence = at.fence()
     await same_as_done(at, applying(at.config_map()), fence)
