@@ -13,12 +13,16 @@ from agentd.events import Sign, Verify
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """What the dispatcher and the reports ask. `run` must be running: intake is shut until controls have been looked at."""
+    """What the dispatcher and the reports ask. `seal` signs an event of the agent's own, `sign` a report.
+
+    `run` must be running: intake is shut until controls have been looked at.
+    """
 
     verify: Verify
     judge: Judge
     spend: Spend
     sign: Sign
+    seal: Sign
     controls: Controls
     documents: tuple[Document[Any], ...]  # of one type each
 

@@ -10,9 +10,11 @@ from agentd.app.documents import Document, Name, Read, file, secret
 from agentd.app.parts import Replica
 from agentd.bus.sqs_calls import new_session
 from agentd.core import AuditLog
+from agentd.core.globs import Globs
 from agentd.dispatch.policy import Budget, Gate, Policy, let_in, read_policy
 from agentd.events import (
     KeySet,
+    PublicKey,
     SignatureType,
     SigningKey,
     Verifier,
@@ -27,6 +29,8 @@ from agentd.platform.aws.session import AwsSession
 
 T = TypeVar("T")
 
+_OWN_EVENTS = "conveyor.*.reconcile.v1"
+
 
 async def open_boundary(stack: AsyncExitStack, replica: Replica, ledger: Ledger, audit: AuditLog) -> Boundary:
     """Everything, with its documents read, until the stack closes.
@@ -39,10 +43,13 @@ async def open_boundary(stack: AsyncExitStack, replica: Replica, ledger: Ledger,
     for document in documents:
         await document.open()
     return Boundary(
-        verify=accept_unsigned if keys is None else Verifier(settings.signatures, keys.current, runtime.now),
+        verify=accept_unsigned
+        if keys is None
+        else Verifier(settings.signatures, _with_own(keys, key, settings.source), runtime.now),
         judge=let_in if policy is None else Gate(policy.current, ledger, runtime, metrics, audit).judge,
         spend=Budget(settings.budget, ledger, runtime).spend,
         sign=leave_unsigned if key is None else lambda text: sign(text, key.current(), SignatureType.REPORT),
+        seal=leave_unsigned if key is None else lambda text: sign(text, key.current()),
         controls=Controls(
             ledger,
             replica.intake,
@@ -54,6 +61,19 @@ async def open_boundary(stack: AsyncExitStack, replica: Replica, ledger: Ledger,
         ),
         documents=documents,
     )
+
+
+def _with_own(keys: Document[KeySet], key: Document[SigningKey] | None, source: str) -> Callable[[], KeySet]:
+    """The customer's keys, and the agent's own one, which vouches for what the agent asks of itself and for nothing else."""
+    if key is None:
+        return keys.current
+
+    def both() -> KeySet:
+        own = key.current()
+        public = PublicKey(own.id, own.key.public_key(), events=Globs.of([_OWN_EVENTS]), sources=Globs.of([source]))
+        return KeySet({own.id: public, **keys.current().keys})
+
+    return both
 
 
 async def _keys(stack: AsyncExitStack, replica: Replica) -> Document[KeySet] | None:

@@ -7,16 +7,20 @@ from agentd import __version__
 from agentd.app import telling
 from agentd.app.accounts import account_of
 from agentd.app.parts import Parts, Replica
-from agentd.bus import DeadLetterEntry, DeadLetters
+from agentd.bus import DeadLetterEntry, DeadLetters, Done, Outgoing
 from agentd.core import (
     AgentVersion,
     DeadLetterAccount,
     NameAccount,
+    PermanentError,
     Reason,
     RedriveAccount,
+    Subject,
     TransientError,
 )
-from agentd.dispatch import explain
+from agentd.dispatch import explain, reconciler
+from agentd.events import encode
+from agentd.events.reports import moment
 
 Json = Any  # a JSON value whose shape is its source's own
 
@@ -74,6 +78,42 @@ class AgentOperations:
             redriven=tuple(_event_id(entry.key) or entry.message_id for entry in result.redriven),
             looked_at=result.looked_at,
         )
+
+    async def reconcile(self, subject: Subject, *, planhash: str, actor: str) -> str:
+        """An event on the commands queue, signed with the agent's own key if it has one. It goes the way of every event."""
+        parts = self._parts
+        state = await parts.ledger.subject(subject)
+        handler = reconciler(self._replica.handlers, subject.kind)
+        if state is None or handler is None:
+            raise PermanentError(Reason.UNSUPPORTED, f"nothing is known of how {subject} should be")
+        event_id = self._replica.runtime.new_id()
+        data = handler.event.about(subject, dict(state.names)).model_dump(mode="json", exclude={"plan"})
+        generation = max(state.facets.values())
+        asked = self._own_event(handler.event.type, event_id, subject, generation, planhash=planhash, actor=actor)
+        body = parts.boundary.seal(encode(asked, data))
+        (answer,) = await parts.queues.commands.send([Outgoing(body=body, group=str(subject), dedupe_id=event_id)])
+        if not isinstance(answer, Done):
+            raise TransientError(Reason.UNAVAILABLE, f"the commands queue did not take the event: {answer.message}")
+        return event_id
+
+    def _own_event(
+        self, event_type: str, event_id: str, subject: Subject, generation: int, *, planhash: str, actor: str
+    ) -> Mapping[str, Json]:
+        """The envelope of an event that the agent asks of itself."""
+        settings = self._replica.settings
+        return {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": settings.source,
+            "type": event_type,
+            "subject": str(subject),
+            "time": moment(self._replica.runtime.now()).isoformat(),
+            "tenantid": settings.tenant_id,
+            "clusterid": settings.cluster_id,
+            "generation": generation,
+            "actor": actor,
+            "planhash": planhash,
+        }
 
     @property
     def _parts(self) -> Parts:

@@ -11,6 +11,8 @@ from agentd.bus import Consumer, Intake
 from agentd.core import Handler, Runtime
 from agentd.dispatch import Dispatcher
 from agentd.ledger import Ledger
+from agentd.reconcile import Shards
+from agentd.reconcile.drift import Drift
 from agentd.reports import Reports
 from agentd.settings import Settings
 from agentd.telemetry import Health, Metrics
@@ -29,6 +31,9 @@ class Parts:
     dispatcher: Dispatcher
     reports: Reports
     proxy: Proxy
+    drift: Drift | None
+    shards: tuple[Shards, ...]
+    """Work that the replicas share, each of these by shards of its own."""
 
 
 @dataclass(slots=True)

@@ -39,12 +39,13 @@ class Supervisor:
                 others.append(spawn(group, for_ever(parts.audit.run(), "audit"), "audit"))
             stopping = spawn(group, self._drain_when_asked(), "stop")
             answering = spawn(group, self._answer_until_drained(), "answer")
+            sharing = spawn(group, self._share_until_drained(), "shards")
             summary = await parts.consumer.run()
             log.info("agent.drained", finished=summary.finished, released=summary.released, cancelled=summary.cancelled)
             await self._flush()
             if stop.drain.is_set():
                 await answering
-            for task in (*others, stopping, answering):
+            for task in (*others, stopping, answering, sharing):
                 task.cancel()
         if stop.abort.is_set():
             return ExitCode.ABORTED
@@ -72,6 +73,15 @@ class Supervisor:
             await asyncio.wait((draining, aborted), return_when=asyncio.FIRST_COMPLETED)
             draining.cancel()
             aborted.cancel()
+
+    async def _share_until_drained(self) -> None:
+        """Work that replicas share, until the wish to stop: from then on it is the others'."""
+        spawn = self.replica.runtime.spawn
+        async with asyncio.TaskGroup() as group:
+            tasks = [spawn(group, for_ever(shards.run(), shards.name), shards.name) for shards in self.parts.shards]
+            await self.replica.stop.drain.wait()
+            for task in tasks:
+                task.cancel()
 
     async def _flush(self) -> None:
         flush_s = self.replica.settings.drain.flush_s

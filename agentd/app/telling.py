@@ -43,6 +43,7 @@ async def status(replica: Replica) -> Mapping[str, object]:
         "work": parts.dispatcher.status() if parts else [],
         "oldest_work": _oldest_work(replica),
         "ledger": asdict(await parts.ledger.stats()) if parts else {},
+        "drift": parts.drift.status() if parts and parts.drift else None,
         "loops": [
             {
                 "loop": pulse.loop,

@@ -3,6 +3,7 @@
 from agentd import __version__
 from agentd.app import telling
 from agentd.app.boundary import Boundary
+from agentd.app.drift import open_drift
 from agentd.app.parts import Parts, Replica
 from agentd.app.plans import preparing
 from agentd.app.platform import Platform
@@ -76,7 +77,26 @@ def wire(
         health=replica.health,
         config=settings.bus,
     )
-    return Parts(queues, ledger, boundary, audit, consumer, dispatcher, reports, proxy)
+    drifting = open_drift(
+        replica,
+        platform=platform,
+        ledger=ledger,
+        reports=reports,
+        dispatcher=dispatcher,
+        audit=deps.audit,
+    )
+    return Parts(
+        queues=queues,
+        ledger=ledger,
+        boundary=boundary,
+        audit=audit,
+        consumer=consumer,
+        dispatcher=dispatcher,
+        reports=reports,
+        proxy=proxy,
+        drift=None if drifting is None else drifting.drift,
+        shards=() if drifting is None else (drifting.shards,),
+    )
 
 
 def _outbox_full(replica: Replica, *, full: bool) -> None:

@@ -10,6 +10,7 @@ from agentd.core.config import AwsConfig, AzureConfig, Config, unusable_connecti
 from agentd.core.cuts import Cut, Deadline
 from agentd.core.delivery import Delivery, Phase
 from agentd.core.differences import differences
+from agentd.core.drift import DriftState, Picture
 from agentd.core.errors import (
     AgentError,
     LeaseLost,
@@ -74,6 +75,7 @@ __all__ = [
     "Delete",
     "Delivery",
     "Disposition",
+    "DriftState",
     "EventAccount",
     "Fence",
     "FieldChange",
@@ -95,6 +97,7 @@ __all__ = [
     "Permit",
     "Permits",
     "Phase",
+    "Picture",
     "Plan",
     "PlanFence",
     "PlannedChange",

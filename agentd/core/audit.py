@@ -22,6 +22,8 @@ class AuditKind(StrEnum):
     """A duplicate: its recorded end is told again."""
     WRITE_INTENDED = "write.intended"
     """A mutating call on an object comes next."""
+    DRIFT = "drift"
+    """A subject's world differs from what is desired of it, or does so no more."""
     PROXY_CALL = "proxy.call"
     CONTROL = "control"
     """Somebody on the customer's side paused, resumed, approved, released or redrove."""

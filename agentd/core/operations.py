@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agentd.core.subject import Subject
+
 Json = Any  # a JSON value whose shape is its source's own
 
 
@@ -157,6 +159,10 @@ class Operations(Protocol):
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         """Messages of the dead-letter queue, at most `limit`."""
+        ...
+
+    async def reconcile(self, subject: Subject, *, planhash: str, actor: str) -> str:
+        """Ask for an event that brings a subject back to what is desired of it, by this plan and no other; the event's id."""
         ...
 
     async def redrive(self, *, event_ids: Sequence[str], limit: int) -> RedriveAccount:

@@ -3,6 +3,7 @@
 from agentd.dispatch.config import DispatchConfig
 from agentd.dispatch.deps import Deps, Outlet
 from agentd.dispatch.dispatcher import Dispatcher
+from agentd.dispatch.drift import Comparer, reconciler
 from agentd.dispatch.explain import Answer, Explanation, explain
 from agentd.dispatch.planning import Planner, plan_event
 from agentd.dispatch.ports import Ports, Prepare, Tools
@@ -11,6 +12,7 @@ from agentd.dispatch.registry import BadHandlers, load_handlers
 __all__ = [
     "Answer",
     "BadHandlers",
+    "Comparer",
     "Deps",
     "DispatchConfig",
     "Dispatcher",
@@ -23,4 +25,5 @@ __all__ = [
     "explain",
     "load_handlers",
     "plan_event",
+    "reconciler",
 ]

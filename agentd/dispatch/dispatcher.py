@@ -84,6 +84,11 @@ class Dispatcher:
         """What is held, running and waiting, for `/status` and the heartbeat."""
         return [self._describe(work) for work in self._works]
 
+    @property
+    def full(self) -> bool:
+        """Whether as much is held as may run at once."""
+        return len(self._works) >= self._deps.config.max_running
+
     def given_back(self) -> list[Mapping[str, object]]:
         """Of what waits for room in its lane without being held, or written down, the newest; as `status` would have it."""
         return self._away.status()

@@ -41,14 +41,20 @@ class Planner:
 
     async def plan(self, handler: Handler, event: Event, data: EventData, foreseen: Foreseen) -> Plan:
         """What the event would change now. Raises AgentError: what would end it, or what it would wait for."""
+        return await self.plan_for(handler, event.subject, event.envelope.id, data, foreseen)
+
+    async def plan_for(
+        self, handler: Handler, subject: Subject, event_id: str, data: EventData, foreseen: Foreseen
+    ) -> Plan:
+        """The same of an event that nobody has sent."""
         plan = Plan()
-        tools = self.prepare(plan, event.subject, foreseen.generation, event.envelope.id)
-        context = PlanContext(self, tools, event.subject, foreseen)
+        tools = self.prepare(plan, subject, foreseen.generation, event_id)
+        context = PlanContext(self, tools, subject, foreseen)
         try:
             async with asyncio.timeout(handler.timeout_s):
                 await handler.run(context, data)
         except TimeoutError as error:
-            message = f"no plan of {event.envelope.type} within {handler.timeout_s:g} s"
+            message = f"no plan of {handler.event.type} within {handler.timeout_s:g} s"
             raise TransientError(Reason.TIMED_OUT, message) from error
         return plan
 

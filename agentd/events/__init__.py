@@ -25,7 +25,7 @@ from agentd.events.environments import (
     ProjectDeployment,
     Quotas,
 )
-from agentd.events.keys import KeySet, SigningKey, new_signing_key, private_jwk, public_jwk, signing_key
+from agentd.events.keys import KeySet, PublicKey, SigningKey, new_signing_key, private_jwk, public_jwk, signing_key
 from agentd.events.projects import (
     BuildCleanup,
     PackageCreate,
@@ -98,6 +98,7 @@ __all__ = [
     "ProjectDelete",
     "ProjectDeployment",
     "ProjectReconcile",
+    "PublicKey",
     "QueueState",
     "Quotas",
     "ReportEnvelope",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from agentd.core import OutcomeKind, Reason
+from agentd.core import Action, DriftState, OutcomeKind, Reason
 from agentd.events.envelope import MAX_SAFE_INTEGER
 
 # Random, fixed for ever: report ids of one event and epoch are the same whoever derives them.
@@ -29,6 +29,7 @@ class ReportType(StrEnum):
 
     PROGRESS = "conveyor.progress.v1"
     HEARTBEAT = "conveyor.agent.heartbeat.v1"
+    DRIFT = "conveyor.drift.v1"
     MESSAGE_REJECTED = "conveyor.report.message.rejected.v1"
 
     @staticmethod
@@ -187,6 +188,80 @@ class ProgressReport(_Outgoing):
     """The agent's cluster."""
     agent_version: str
     """Version of the agent that works on it."""
+
+
+class DriftAuthor(_Outgoing):
+    """Somebody beside the agent who has written what differs, as the API server has it."""
+
+    manager: str
+    """The field manager."""
+    at: str
+    """When that one last wrote (RFC 3339)."""
+    fields: tuple[str, ...] = ()
+    """Which of the fields that differ; none when it was only the last to write to the object."""
+
+
+class DriftField(_Outgoing):
+    """One field that differs. Values of secrets are never told."""
+
+    path: str
+    """The field, for example `spec.replicas`."""
+    found: Any
+    """What is there; null: nothing."""
+    wanted: Any
+    """What is desired; null: nothing."""
+
+
+class DriftChange(_Outgoing):
+    """What it takes to bring one object back."""
+
+    object: str
+    """The object, named as in reports of events."""
+    action: Action
+    """What has to become of it."""
+    fields: tuple[DriftField, ...] = ()
+    """Field by field; none of what is to be deleted."""
+    made_by: tuple[DriftAuthor, ...] = ()
+    """Who has made it so, where an API tells."""
+
+
+class DriftReport(_Outgoing):
+    """How the world of a subject differs from what is desired of it: the whole picture each time it has changed."""
+
+    subject: str
+    """The subject."""
+    generation: int
+    """The newest generation that has been claimed of it."""
+    sequence: Ordinal
+    """Grows with every report of the subject: drop one that is not above the last."""
+    state: DriftState
+    """What the comparison came to; `in_sync` ends what was told before."""
+    since: AwareDatetime | None = None
+    """When it was first found so (RFC 3339); null when all is well."""
+    checked_at: AwareDatetime
+    """When it was compared (RFC 3339)."""
+    planhash: str
+    """The hash of the plan that would bring the subject back."""
+    changes: tuple[DriftChange, ...] = ()
+    """What it takes, object by object; of very many the first."""
+    changes_total: Count = 0
+    """How many objects differ."""
+    reason: Reason | None = None
+    """Why what is desired cannot be brought about, from a closed set."""
+    problem: str = ""
+    """The same for people, or which event has left it unfinished."""
+    repair: str
+    """What the agent does about it: none, not_allowed, asked, paused or given_up."""
+    repairs: Count = 0
+    """Repairs of the subject that were asked for of late."""
+    repair_event_id: str | None = None
+    """The event that brings it back, when this report goes with one."""
+    tenant_id: str
+    """The agent's tenant."""
+    cluster_id: str
+    """The agent's cluster."""
+    agent_version: str
+    """Version of the agent that has compared it."""
 
 
 class QueueState(_Outgoing):

@@ -13,11 +13,15 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
-from agentd.core import OutcomeKind, Reason
+from agentd.core import Action, DriftState, OutcomeKind, Reason
 from agentd.events.catalogue import CATALOGUE
 from agentd.events.data import EventData
 from agentd.events.envelope import UUID_PATTERN, Envelope
 from agentd.events.reports import (
+    DriftAuthor,
+    DriftChange,
+    DriftField,
+    DriftReport,
     Heartbeat,
     OutcomeReport,
     ProgressReport,
@@ -191,6 +195,7 @@ def _reports() -> dict[str, type[BaseModel]]:
         ReportType.MESSAGE_REJECTED.value: OutcomeReport,
         ReportType.PROGRESS.value: ProgressReport,
         ReportType.HEARTBEAT.value: Heartbeat,
+        ReportType.DRIFT.value: DriftReport,
     }
     return outcomes | others
 
@@ -213,7 +218,12 @@ def _report_schema(report_type: str, data: type[BaseModel], refs: str) -> Json:
 
 
 def _example_report(report_type: str, data: type[BaseModel]) -> Json:
-    examples = {OutcomeReport: _example_outcome, ProgressReport: _example_progress, Heartbeat: _example_heartbeat}
+    examples = {
+        OutcomeReport: _example_outcome,
+        ProgressReport: _example_progress,
+        Heartbeat: _example_heartbeat,
+        DriftReport: _example_drift,
+    }
     body = examples[data](report_type)
     sequence = getattr(body, "sequence", None)
     envelope = ReportEnvelope(
@@ -288,6 +298,32 @@ def _example_heartbeat(_report_type: str) -> BaseModel:
     )
 
 
+def _example_drift(_report_type: str) -> BaseModel:
+    replicas = DriftField(path="spec.replicas", found=7, wanted=1)
+    author = DriftAuthor(manager="kubectl-edit", at="2025-12-31T23:59:00Z", fields=("spec.replicas",))
+    change = DriftChange(
+        object="kubernetes:analytics/deployment/airflow-scheduler",
+        action=Action.CHANGE,
+        fields=(replicas,),
+        made_by=(author,),
+    )
+    return DriftReport(
+        subject=f"environment/{_example_id('environment_id')}",
+        generation=3,
+        sequence=9,
+        state=DriftState.DRIFTED,
+        since=moment(_EXAMPLE_TIME),
+        checked_at=moment(_EXAMPLE_TIME),
+        planhash="sha256:" + "0" * 64,
+        changes=(change,),
+        changes_total=1,
+        repair="not_allowed",
+        tenant_id=_example_id("tenant_id"),
+        cluster_id=_example_id("cluster_id"),
+        agent_version="0.1.0",
+    )
+
+
 # -- AsyncAPI ----------------------------------------------------------------------------------------------------------
 
 
@@ -326,7 +362,7 @@ def _receive(commands: Mapping[str, Json]) -> Json:
 def _send(reports: Mapping[str, Json]) -> Json:
     return {
         "action": "send",
-        "summary": "Tell how events end, how far they are, and that the agent is there.",
+        "summary": "Tell how events end, how far they are, what has drifted, and that the agent is there.",
         "channel": {"$ref": "#/channels/reports"},
         "messages": _messages_of("reports", reports),
     }

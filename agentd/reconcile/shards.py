@@ -59,6 +59,11 @@ class Shards:
         self._until = 0.0
 
     @property
+    def name(self) -> str:
+        """The name of the work."""
+        return self._name
+
+    @property
     def held(self) -> frozenset[int]:
         """The shards that are worked on here."""
         return frozenset(self._works)

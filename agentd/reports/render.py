@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from agentd.core import Outcome
 from agentd.events import Audience, Event, Sign, leave_unsigned, parse, report_id
 from agentd.events.reports import (
+    DriftReport,
     Heartbeat,
     ProgressReport,
     ReportEnvelope,
@@ -154,6 +155,21 @@ def heartbeat_message(identity: Identity, heartbeat: Heartbeat, *, new_id: str, 
         clusterid=identity.audience.cluster_id,
     )
     return _message(identity, envelope, heartbeat, group=subject)
+
+
+def drift_message(identity: Identity, report: DriftReport, *, new_id: str, now: float) -> Message:
+    """What has drifted of a subject."""
+    envelope = ReportEnvelope(
+        id=new_id,
+        source=identity.source,
+        type=ReportType.DRIFT,
+        subject=report.subject,
+        time=moment(now),
+        tenantid=identity.audience.tenant_id,
+        clusterid=identity.audience.cluster_id,
+        sequence=sequence_text(report.sequence),
+    )
+    return _message(identity, envelope, report, group=report.subject)
 
 
 def _trace(event_text: str | None) -> Mapping[str, str]:

@@ -12,11 +12,18 @@ from itertools import islice
 
 from agentd.core import AgentError, Reason, RetryPolicy, Runtime, TransientError
 from agentd.events import Event, report_id
-from agentd.events.reports import Heartbeat
+from agentd.events.reports import DriftReport, Heartbeat
 from agentd.ledger import Claimed, Ledger, Record
 from agentd.reports.config import ReportsConfig
 from agentd.reports.outbound import Message, Outbound
-from agentd.reports.render import Identity, Progress, heartbeat_message, outcome_message, progress_message
+from agentd.reports.render import (
+    Identity,
+    Progress,
+    drift_message,
+    heartbeat_message,
+    outcome_message,
+    progress_message,
+)
 from agentd.telemetry import Health, Metrics, Pulse, get_logger
 
 log = get_logger("reports")
@@ -88,6 +95,14 @@ class Reports:
     ) -> None:
         """Keep the newest progress of an event, to be sent with the next batch."""
         self._progress[event.key] = Progress(event, claimed, order, step, number, of, message)
+
+    async def drift(self, report: DriftReport) -> None:
+        """Returns once the reports queue has taken it. TransientError: it has not, or has not said so."""
+        message = drift_message(self._identity, report, new_id=self._runtime.new_id(), now=self._runtime.now())
+        (problem,) = await self._send([message])
+        if problem is not None:
+            raise TransientError(Reason.UNAVAILABLE, f"the reports queue did not take a report of drift: {problem}")
+        self._metrics.reports_sent.labels("drift").inc()
 
     async def run(self) -> None:
         """Send for ever."""

@@ -18,6 +18,7 @@ from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
 from agentd.platform.config import AirflowConfig, ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
 from agentd.reconcile.config import ShardsConfig
+from agentd.reconcile.drift.config import DriftConfig
 from agentd.reports.config import ReportsConfig
 from agentd.telemetry.config import TelemetryConfig
 from proxy.config import ProxyConfig
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     budget: BudgetConfig = BudgetConfig()
     reports: ReportsConfig = ReportsConfig()
     shards: ShardsConfig = ShardsConfig()
+    drift: DriftConfig = DriftConfig()
     audit: AuditConfig = AuditConfig()
     registry: RegistryConfig = RegistryConfig()
     artifacts: ArtifactsConfig = ArtifactsConfig()
@@ -117,6 +119,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "signatures.max_age_s and signatures.clock_skew_s together must not exceed ledger.retention_s: "
                 "an event that the ledger has forgotten would be believed a second time"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_asked_of_itself_is_believed(self) -> Self:
+        if self.drift.repair and self.signatures.required and self.reports.signing_key_file is None:
+            raise ValueError(
+                "drift.repair needs reports.signing_key_file when signatures are required: "
+                "the agent signs the events by which it repairs with it"
             )
         return self
 

@@ -109,6 +109,13 @@ class Metrics:
             "document_broken", "1 while what a document says now cannot be used, and the last good one is.", "document"
         )
         self.intake_paused = self._gauge("intake_paused", "1 while nothing is received.", "why")
+        self.drift_objects = self._gauge(
+            "drift_objects", "Objects that differ from what is desired, in the shards of this replica.", "kind"
+        )
+        self.drift_comparisons = self._counter(
+            "drift_comparisons", "Subjects that were compared with what is desired of them.", "kind", "result"
+        )
+        self.drift_repairs = self._counter("drift_repairs", "Repairs that were asked for.", "kind")
         self.platform_call_duration = self._histogram(
             "platform_call_duration_seconds", "Calls to the cloud.", _SECONDS, "port", "operation", "code"
         )
