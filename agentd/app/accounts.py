@@ -2,16 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 
-from agentd.core import EventAccount, Happening, Hold, NameAccount, NoticeAccount, Presence, SubjectAccount
-from agentd.dispatch import Answer, Explanation
+from agentd.app.names import Named
+from agentd.core import (
+    EventAccount,
+    Happening,
+    Hold,
+    NameAccount,
+    NoticeAccount,
+    OriginAccount,
+    Presence,
+    SubjectAccount,
+)
+from agentd.dispatch import Explanation
 from agentd.ledger import RecordState, SubjectState
+from agentd.platform.origin import Origin
 
 Work = Mapping[str, object]
 """One entry of the dispatcher's status."""
 
 
-def account_of(answer: Answer, text: str, works: Sequence[Work], *, replica: str, now: float) -> NameAccount:
-    """What the text names. `works` are what the replica holds: some of it may not be written down yet."""
+def account_of(named: Named, works: Sequence[Work], *, replica: str, now: float) -> NameAccount:
+    """What has been named, for the proxy. `works` are what the replica holds: some of it may not be written down yet."""
+    text, answer = named.text, named.answer
     held = {str(work["event_id"]): work for work in works}
     known = [_event(explanation, held.get(explanation.record.event_id or ""), replica) for explanation in answer.events]
     written = {account.event_id for account in known}
@@ -24,6 +36,7 @@ def account_of(answer: Answer, text: str, works: Sequence[Work], *, replica: str
         events=[*unwritten, *known],
         subjects=[_subject(subject, now) for subject in answer.subjects],
         notices=[NoticeAccount(notice.hold, notice.message, notice.hold.help) for notice in answer.notices],
+        origin=None if named.origin is None else origin_of(named.origin),
     )
 
 
@@ -54,6 +67,7 @@ def _event(explanation: Explanation, work: Work | None, replica: str) -> EventAc
         hold=explanation.hold,
         unblock=explanation.unblock,
         here=None if work is None else _presence(work, replica),
+        trace_id=explanation.trace_id,
     )
 
 
@@ -99,6 +113,17 @@ def _presence(work: Work, replica: str) -> Presence:
         step=_text(work.get("step")),
         hold=_text(work.get("waits_for")),
         behind=_text(work.get("behind")),
+    )
+
+
+def origin_of(origin: Origin) -> OriginAccount:
+    """An object's origin, with the objects by name."""
+    return OriginAccount(
+        path=tuple(map(str, origin.path)),
+        subject=origin.subject,
+        generation=origin.generation,
+        event_id=origin.event_id,
+        trace_id=origin.trace_id,
     )
 
 

@@ -121,7 +121,7 @@ class Daemon:
         replica = self._replica
         return Proxy(
             self._settings.proxy,
-            AgentOperations(replica),
+            AgentOperations(replica, cluster),
             cluster,
             owner_id=self._settings.owner_id,
             runtime=self._runtime,

@@ -6,6 +6,7 @@ from typing import Any
 from agentd import __version__
 from agentd.app import telling
 from agentd.app.accounts import account_of
+from agentd.app.names import name
 from agentd.app.parts import Parts, Replica
 from agentd.bus import DeadLetterEntry, DeadLetters, Done, Outgoing
 from agentd.core import (
@@ -21,6 +22,7 @@ from agentd.core import (
 from agentd.dispatch import explain, reconciler
 from agentd.events import encode
 from agentd.events.reports import moment
+from agentd.platform import ClusterReader
 
 Json = Any  # a JSON value whose shape is its source's own
 
@@ -30,8 +32,9 @@ _REDRIVES_PER_S = 50.0
 class AgentOperations:
     """Implements `agentd.core.Operations`."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, cluster: ClusterReader | None) -> None:
         self._replica = replica
+        self._cluster = cluster
 
     def version(self) -> AgentVersion:
         """What runs."""
@@ -50,11 +53,12 @@ class AgentOperations:
         return await telling.status(self._replica)
 
     async def explain(self, text: str) -> NameAccount:
-        """What the text names: what the ledger knows, and what this replica holds, or has given back."""
+        """What the text names: what the cluster and the ledger know, and what this replica holds, or has given back."""
         parts, now = self._parts, self._replica.runtime.now()
-        answer = await explain(parts.ledger, text, now=now)
+        owner_id = self._replica.settings.owner_id
+        named = await name(text, ledger=parts.ledger, cluster=self._cluster, owner_id=owner_id, now=now)
         works = [*parts.dispatcher.given_back(), *parts.dispatcher.status()]
-        return account_of(answer, text, works, replica=self._replica.name, now=now)
+        return account_of(named, works, replica=self._replica.name, now=now)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         """Dead letters, with what the ledger knows of their events."""

@@ -2,48 +2,88 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import click
 
-from agentd import dispatch
-from agentd.cli.common import asynchronous, load_settings
+from agentd.app.accounts import origin_of
+from agentd.app.names import Named, name
+from agentd.app.platform import open_cluster
+from agentd.bus.sqs_calls import new_session
+from agentd.cli.common import Unusable, asynchronous, load_settings
 from agentd.cli.ledger import opened_ledger
-from agentd.cli.output import moment, output_option, print_json, print_table
+from agentd.cli.output import moment, output_option, plain, print_json, print_table
 from agentd.core import system_runtime
 from agentd.dispatch import Answer, Explanation
 from agentd.ledger import Record, SubjectState
-from agentd.telemetry import redact_value
+from agentd.platform.aws.session import AwsSession
+from agentd.platform.origin import Origin, object_of
+from agentd.settings import Settings
+from agentd.telemetry import Metrics, redact_value
 
 _MOST_DESIRED = 160  # characters of what is desired of a facet; `-o json` has all of it
 _MOST_VERDICT = 120
 
 
 @click.command()
-@click.argument("event", metavar="EVENT|SUBJECT")
+@click.argument("what", metavar="EVENT|SUBJECT|OBJECT")
 @output_option
 @click.pass_context
 @asynchronous
-async def explain(context: click.Context, event: str, output: str) -> None:
+async def explain(context: click.Context, what: str, output: str) -> None:
     """Say what became of EVENT, step by step, from the ledger: why it is done or is not, and what would let it go on.
 
     EVENT is an event's id or a message's id. For a SUBJECT such as project/6f0c... it is what is desired of it, who
-    works on it, and all of its events, the newest first.
+    works on it, and all of its events, the newest first. An OBJECT of the cluster, such as pod/dev/web-1, deployment/dev/web
+    or namespace/dev, leads back to the event that made the last change of it, by its owners and its marks.
     """
-    runtime = system_runtime()
     settings = load_settings(context).settings
-    async with opened_ledger(settings, read_only=True) as ledger:
-        answer = await dispatch.explain(ledger, event, now=runtime.now())
-    if output == "json" and (answer.events or answer.subjects):
-        print_json(answer)
+    named = await _named(settings, what)
+    answer = named.answer
+    if output == "json" and (answer.events or answer.subjects or named.origin):
+        print_json({**plain(answer), "origin": named.origin and origin_of(named.origin)})
         return
+    if named.origin is not None:
+        _show_origin(named.origin)
+    elif object_of(what) is not None:
+        raise click.ClickException(f"{what}: the cluster has no such object")
+    _show_answer(named, settings.ledger.place)
+
+
+async def _named(settings: Settings, what: str) -> Named:
+    runtime = system_runtime()
+    async with AsyncExitStack() as stack:
+        cluster = None
+        if object_of(what) is not None:
+            session = await stack.enter_async_context(AwsSession(settings.aws, new_session(settings.aws.profile)))
+            cluster = await open_cluster(stack, session, settings, runtime, Metrics())
+            if cluster is None:
+                raise Unusable(f"{what}: cluster.access is none, so there is no cluster to look into")
+        ledger = await stack.enter_async_context(opened_ledger(settings, read_only=True))
+        return await name(what, ledger=ledger, cluster=cluster, owner_id=settings.owner_id, now=runtime.now())
+
+
+def _show_answer(named: Named, place: str) -> None:
+    answer = named.answer
     for notice in answer.notices:
         click.echo(f"{notice.message}\n  {notice.hold.help}\n")
     if not answer.events and not answer.subjects:
         raise click.ClickException(
-            f"{event}: the ledger {settings.ledger.place} knows no such event. It has not been received, waits in the "
+            f"{named.text}: the ledger {place} knows no such event. It has not been received, waits in the "
             "queue behind another event of its subject, or ended so long ago that it was forgotten"
         )
-    show(event, answer, now=runtime.now())
+    show(named.text, answer, now=system_runtime().now())
+
+
+def _show_origin(origin: Origin) -> None:
+    first, *above = origin.path
+    click.echo(str(first))
+    for ref in above:
+        click.echo(f"  of {ref}")
+    if origin.event_id is None:
+        raise click.ClickException(f"{origin.path[-1]} is not the agent's own; no event of it is known")
+    click.echo(f"  of {origin.subject}, generation {origin.generation}")
+    click.echo(f"  last changed by event {origin.event_id}{f', trace {origin.trace_id}' if origin.trace_id else ''}\n")
 
 
 def show(text: str, answer: Answer, *, now: float) -> None:
@@ -83,6 +123,8 @@ def show_event(explanation: Explanation) -> None:
     if explanation.unblock:
         click.echo(f"  to go on: {explanation.unblock}")
     click.echo(f"  {_times(record)}")
+    if explanation.trace_id:
+        click.echo(f"  trace: {explanation.trace_id}")
     if explanation.steps:
         click.echo(f"  steps done: {', '.join(step.step for step in explanation.steps)}")
     if record.objects:

@@ -49,10 +49,16 @@ AZURE_LEDGER_ACTIONS = tuple(
 
 _PROXY_READS: Mapping[str, tuple[str, ...]] = {
     "configmaps": ("list", "watch"),
-    "namespaces": ("list", "watch"),
+    "deployments.apps": ("get",),
+    "jobs.batch": ("get",),
+    "namespaces": ("get", "list", "watch"),
     "nodes": ("list",),
+    "pods": ("get",),
+    "replicasets.apps": ("get",),
+    "serviceaccounts": ("get",),
+    "statefulsets.apps": ("get",),
 }
-"""What the proxy's answers are read from, by resource."""
+"""What the proxy's answers are read from, by resource: environments and nodes, and the way from a pod back to its event."""
 
 _READS_SECRET = ("secretsmanager:GetSecretValue",)
 

@@ -77,6 +77,22 @@ class EventAccount:
     hold: str | None = None
     unblock: str = ""
     here: Presence | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OriginAccount:
+    """How an object of the cluster leads back to its event: by `path`, from the object to one that carries the marks.
+
+    The event made the last change of the content; `generation` is the newest that has claimed it. All but the path is None
+    when no object on the way is the agent's own.
+    """
+
+    path: tuple[str, ...]
+    subject: str | None
+    generation: int | None
+    event_id: str | None
+    trace_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +123,12 @@ class NoticeAccount:
 
 @dataclass(frozen=True, slots=True)
 class NameAccount:
-    """What a text names: events, the newest first, and the subjects that they are about."""
+    """What a text names: events, the newest first, and the subjects that they are about; of an object also its origin."""
 
     events: Sequence[EventAccount]
     subjects: Sequence[SubjectAccount] = ()
     notices: Sequence[NoticeAccount] = ()
+    origin: OriginAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +171,7 @@ class Operations(Protocol):
         ...
 
     async def explain(self, text: str) -> NameAccount:
-        """What an event id, a message id, a key or a subject names; empty when there is nothing of that name."""
+        """What an event id, a message id, a key, a subject or an object of the cluster names; empty when there is none such."""
         ...
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:

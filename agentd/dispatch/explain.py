@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from agentd.core import Hold, Subject
 from agentd.dispatch.policy import BudgetState, budget, intake
+from agentd.events import parse
 from agentd.ledger import Held, Ledger, Record, RecordState, StepRecord, SubjectState, Transition
+from agentd.telemetry.tracing import trace_id
 
 _OVERDUE_S = 600.0  # no delivery is ever put off for longer, and no lease on a message lasts as long
 _MOST_REPORTS = 100
@@ -36,6 +38,7 @@ class Explanation:
     record: Record
     transitions: Sequence[Transition]
     steps: Sequence[StepRecord]
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,15 @@ async def _explain(
         record=record,
         transitions=transitions,
         steps=await ledger.steps(record.key),
+        trace_id=_trace(record),
     )
+
+
+def _trace(record: Record) -> str | None:
+    """The trace that a verified event belongs to."""
+    if record.event is None or not record.key.startswith("event/"):
+        return None
+    return trace_id(parse(record.event).get("traceparent"))
 
 
 def stand(record: Record, held_by: Held | None, last: Transition | None, *, now: float) -> Standing:

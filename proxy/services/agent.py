@@ -6,7 +6,7 @@ from typing import Any
 
 from grpclib.server import Stream
 
-from agentd.core import DeadLetterAccount, EventAccount, Operations, Presence, SubjectAccount
+from agentd.core import DeadLetterAccount, EventAccount, Operations, OriginAccount, Presence, SubjectAccount
 from proxy.generated.v1 import agent_pb2 as pb
 from proxy.generated.v1.agent_grpc import AgentBase
 from proxy.messages import duration, request_of, timestamp
@@ -73,6 +73,7 @@ class AgentService(AgentBase):
                     pb.Notice(hold=notice.hold, message=notice.message, unblock=notice.unblock)
                     for notice in found.notices
                 ],
+                origin=None if found.origin is None else _origin(found.origin),
             )
         )
 
@@ -216,6 +217,7 @@ def _event(account: EventAccount) -> pb.EventAccount:
         hold=account.hold or "",
         unblock=account.unblock,
         here=None if account.here is None else _presence(account.here),
+        trace_id=account.trace_id or "",
     )
 
 
@@ -226,6 +228,16 @@ def _presence(here: Presence) -> pb.Presence:
         step=here.step or "",
         hold=here.hold or "",
         behind=here.behind or "",
+    )
+
+
+def _origin(account: OriginAccount) -> pb.Origin:
+    return pb.Origin(
+        path=account.path,
+        subject=account.subject or "",
+        generation=account.generation,
+        event_id=account.event_id or "",
+        trace_id=account.trace_id or "",
     )
 
 

@@ -19,7 +19,7 @@ from agentd.cli.control_plane import ControlPlane, control_plane, event
 from agentd.cli.stack import DaemonProcess, Stack, start_stack
 from agentd.cli.story import Stage
 from agentd.core import system_runtime
-from agentd.events import ProjectCreate
+from agentd.events import EnvironmentCreate, ProjectCreate
 from tests.e2e.harness import Ran, agentd, eventually, running, settled, sqs, uuid_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -147,6 +147,25 @@ async def test_explain_by_event_by_subject_and_unknown(site: Site) -> None:
     ran = await site.run("explain", uuid_of("nothing"), code=1)
     assert ran.err.startswith("Error: ")
     assert "knows no such event" in ran.err
+
+
+async def test_explain_leads_from_an_object_to_its_event(site: Site) -> None:
+    data = EnvironmentCreate(environment_id=uuid_of("led"), environment_name="led")
+    traceparent = f"00-{'4b' * 16}-{'1' * 16}-01"
+    await site.plane.send(event(data, 1, event_id=uuid_of("create led"), traceparent=traceparent))
+    await site.plane.report(uuid_of("create led"))
+    ran = await site.run("explain", "networkpolicy/led/default-deny")
+    first, owner, change, *_ = ran.out.splitlines()
+    assert first == "kubernetes:led/networkpolicy/default-deny"
+    assert owner == f"  of environment/{uuid_of('led')}, generation 1"
+    assert change == f"  last changed by event {uuid_of('create led')}, trace {'4b' * 16}"
+    assert "succeeded after 1 attempt with changes" in ran.out
+    found = await site.json("explain", "serviceaccount/led/default")
+    assert found["origin"]["path"] == ["kubernetes:led/serviceaccount/default", "kubernetes:namespace/led"]
+    assert found["origin"]["event_id"] == found["events"][0]["record"]["event_id"] == uuid_of("create led")
+    assert found["events"][0]["trace_id"] == "4b" * 16
+    assert "no such object" in (await site.run("explain", "pod/led/nothing", code=1)).err
+    assert "not the agent's own" in (await site.run("explain", "namespace/default", code=1)).err
 
 
 async def test_status_shows_the_daemon_and_says_when_there_is_none(site: Site) -> None:

@@ -156,7 +156,7 @@ class Process:
         platform = Platform(ports, cluster if isinstance(cluster, Cluster) else None, around.artifacts)
         proxy = Proxy(
             settings.proxy,
-            AgentOperations(replica),
+            AgentOperations(replica, None),
             platform.cluster,
             owner_id=settings.owner_id,
             runtime=replica.runtime,

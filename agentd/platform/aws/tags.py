@@ -10,12 +10,14 @@ from typing import Self
 
 from agentd.core import Fence
 from agentd.platform import keys
+from agentd.telemetry.tracing import current_traceparent, trace_id
 
 MANAGED_BY = keys.MANAGED_BY
 OWNER_ID = keys.OWNER_ID
 SUBJECT = keys.SUBJECT
 GENERATION = keys.GENERATION
 EVENT_ID = keys.EVENT_ID
+TRACE_ID = keys.TRACE_ID
 
 AGENT = "conveyor-agent"
 
@@ -52,8 +54,8 @@ def stamp(fence: Fence) -> dict[str, str]:
 
 
 def content_stamp(fence: Fence) -> dict[str, str]:
-    """The same, and the event that changes its content."""
-    return {**stamp(fence), EVENT_ID: fence.event_id}
+    """The same, the event that changes its content, and its trace; empty when it has none, so that an older one's goes."""
+    return {**stamp(fence), EVENT_ID: fence.event_id, TRACE_ID: trace_id(current_traceparent()) or ""}
 
 
 def missing(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:

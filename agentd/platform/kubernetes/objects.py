@@ -6,6 +6,7 @@ from typing import Any
 
 from agentd.core import Fence, NotReady
 from agentd.platform.cluster import FIELD_MANAGER, Manifest, ObjectRef
+from agentd.platform.keys import TRACE_ID
 from agentd.platform.kubernetes import managed_fields, marks
 from agentd.platform.kubernetes.calls import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Calls, Json, Request
 from agentd.platform.kubernetes.errors import CallCode, Failure
@@ -86,7 +87,9 @@ class Object:
         self, live: Manifest, replicas: int, annotations: Mapping[str, str | None], fence: Fence
     ) -> Manifest | Failure:
         """Set replicas and annotations in one write."""
-        metadata = {"labels": marks.content_stamp(fence), "annotations": dict(annotations)}
+        # The label of an older event's trace goes, when this one has none.
+        labels = {TRACE_ID: None, **marks.content_stamp(fence)}
+        metadata = {"labels": labels, "annotations": dict(annotations)}
         body = {"metadata": metadata, "spec": {"replicas": replicas}}
         return await self._merge("scale", SCALE_MANAGER, body, live, fence, stamp=False)
 

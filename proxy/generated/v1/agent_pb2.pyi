@@ -171,16 +171,32 @@ class ExplainRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("events", "incomplete", "subjects", "notices")
+    __slots__ = ("events", "incomplete", "subjects", "notices", "origin")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     NOTICES_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[EventAccount]
     incomplete: bool
     subjects: _containers.RepeatedCompositeFieldContainer[SubjectAccount]
     notices: _containers.RepeatedCompositeFieldContainer[Notice]
-    def __init__(self, events: _Optional[_Iterable[_Union[EventAccount, _Mapping]]] = ..., incomplete: _Optional[bool] = ..., subjects: _Optional[_Iterable[_Union[SubjectAccount, _Mapping]]] = ..., notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ...) -> None: ...
+    origin: Origin
+    def __init__(self, events: _Optional[_Iterable[_Union[EventAccount, _Mapping]]] = ..., incomplete: _Optional[bool] = ..., subjects: _Optional[_Iterable[_Union[SubjectAccount, _Mapping]]] = ..., notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ...) -> None: ...
+
+class Origin(_message.Message):
+    __slots__ = ("path", "subject", "generation", "event_id", "trace_id")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    path: _containers.RepeatedScalarFieldContainer[str]
+    subject: str
+    generation: int
+    event_id: str
+    trace_id: str
+    def __init__(self, path: _Optional[_Iterable[str]] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., event_id: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
 
 class SubjectAccount(_message.Message):
     __slots__ = ("subject", "facets", "names", "tombstone", "held_by_key", "held_by_replica", "held_until")
@@ -229,7 +245,7 @@ class Notice(_message.Message):
     def __init__(self, hold: _Optional[str] = ..., message: _Optional[str] = ..., unblock: _Optional[str] = ...) -> None: ...
 
 class EventAccount(_message.Message):
-    __slots__ = ("key", "event_id", "type", "subject", "generation", "state", "epoch", "attempts", "changed", "verdict", "outcome", "reason", "reason_help", "message", "failing_step", "admit_time", "finish_time", "objects", "steps", "happenings", "hold", "unblock", "here")
+    __slots__ = ("key", "event_id", "type", "subject", "generation", "state", "epoch", "attempts", "changed", "verdict", "outcome", "reason", "reason_help", "message", "failing_step", "admit_time", "finish_time", "objects", "steps", "happenings", "hold", "unblock", "here", "trace_id")
     KEY_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +269,7 @@ class EventAccount(_message.Message):
     HOLD_FIELD_NUMBER: _ClassVar[int]
     UNBLOCK_FIELD_NUMBER: _ClassVar[int]
     HERE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     key: str
     event_id: str
     type: str
@@ -276,7 +293,8 @@ class EventAccount(_message.Message):
     hold: str
     unblock: str
     here: Presence
-    def __init__(self, key: _Optional[str] = ..., event_id: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[EventState, str]] = ..., epoch: _Optional[int] = ..., attempts: _Optional[int] = ..., changed: _Optional[bool] = ..., verdict: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., reason_help: _Optional[str] = ..., message: _Optional[str] = ..., failing_step: _Optional[str] = ..., admit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., objects: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., happenings: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ..., hold: _Optional[str] = ..., unblock: _Optional[str] = ..., here: _Optional[_Union[Presence, _Mapping]] = ...) -> None: ...
+    trace_id: str
+    def __init__(self, key: _Optional[str] = ..., event_id: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[EventState, str]] = ..., epoch: _Optional[int] = ..., attempts: _Optional[int] = ..., changed: _Optional[bool] = ..., verdict: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., reason_help: _Optional[str] = ..., message: _Optional[str] = ..., failing_step: _Optional[str] = ..., admit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., objects: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., happenings: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ..., hold: _Optional[str] = ..., unblock: _Optional[str] = ..., here: _Optional[_Union[Presence, _Mapping]] = ..., trace_id: _Optional[str] = ...) -> None: ...
 
 class Presence(_message.Message):
     __slots__ = ("replica", "running", "step", "hold", "behind")

@@ -14,6 +14,7 @@ from grpclib.client import Channel, Stream
 from agentd.core import NoAudit, NotReady, PermanentError, Reason, system_runtime
 from agentd.events import EventData, ProjectConfigure, ProjectCreate, ProjectDelete, Quotas
 from agentd.platform import keys
+from agentd.platform.origin import object_of, origin
 from agentd.telemetry import Health, Metrics
 from proxy.config import ProxyConfig
 from proxy.generated.v1 import cluster_grpc, cluster_pb2, environments_grpc, environments_pb2
@@ -104,6 +105,7 @@ class Story:
             self._event(7, at.wake()),
             self._event(7, at.unlock(), set_up=self._abandon_lock),
             Act("questions", self._ask),
+            Act("origins", self._lead_back),
             self._event(8, at.delete(), set_up=self._hold, clear=self._let_go),
             delete,
         ]
@@ -164,6 +166,14 @@ class Story:
                 await stream.send_message(environments_pb2.EnvironmentsWatchRequest(), end=True)
                 await self._watched(stream)
                 await stream.cancel()
+
+    async def _lead_back(self) -> None:
+        """From a pod, and whatever may stand above one, to its event."""
+        above = ("pod", "replicaset", "deployment", "statefulset", "job", "serviceaccount")
+        for text in (*(f"{kind}/{self._at.name}/nothing" for kind in above), f"namespace/{self._at.name}"):
+            ref = object_of(text)
+            assert ref is not None
+            await origin(self._at.cluster, ref, owner_id=self._at.control.at.owner_id)
 
     async def _watched(self, stream: Stream[Any, Any]) -> None:
         """Until both of its watches over the cluster stand. Raises what ends it before."""

@@ -175,4 +175,4 @@ class Seen:
 
 def own_tags(found: Mapping[str, str]) -> Mapping[str, str]:
     """Tags without the stamps of a write."""
-    return {key: value for key, value in found.items() if key not in (tags.GENERATION, tags.EVENT_ID)}
+    return {key: value for key, value in found.items() if key not in (tags.GENERATION, tags.EVENT_ID, tags.TRACE_ID)}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from agentd.app.accounts import account_of
+from agentd.app.names import Named
 from agentd.core import Hold, Outcome, OutcomeKind, Presence, Reason
 from agentd.dispatch import Answer, Explanation
 from agentd.ledger import Held, Record, RecordState, StepRecord, SubjectState, Transition
@@ -58,7 +59,7 @@ def work(event_id: str, **changes: object) -> dict[str, object]:
 def test_what_the_ledger_knows_and_what_the_replica_does_are_told_together() -> None:
     answer = Answer([], [], [explanation("e"), explanation("f")])
     works = [work("e", running_s=2.5, step="create repository"), work("g", subject="project/other")]
-    found = account_of(answer, SUBJECT, works, replica="a", now=NOW)
+    found = account_of(Named(SUBJECT, answer), works, replica="a", now=NOW)
     here, elsewhere = found.events
     assert (here.event_id, here.hold, here.unblock) == ("e", "lease", Hold.LEASE.help)
     assert here.here == Presence("a", 2.5, "create repository", None, None)
@@ -69,14 +70,14 @@ def test_what_the_ledger_knows_and_what_the_replica_does_are_told_together() -> 
 def test_an_event_that_is_not_written_down_yet_is_told_of_by_who_holds_it() -> None:
     works = [work("g", waits_for="lane", behind="e"), work("h", running_s=0.5)]
     for text in ("g", "event/g"):
-        (found,) = account_of(Answer([], [], []), text, works, replica="a", now=NOW).events
+        (found,) = account_of(Named(text, Answer([], [], [])), works, replica="a", now=NOW).events
         assert found.verdict == (
             "has been received by replica a and waits (lane) behind event e; it is written down when its turn comes"
         )
         assert (found.state, found.admitted_at, found.generation) == ("open", None, 4)
         assert (found.hold, found.unblock) == (Hold.LANE, Hold.LANE.help)
         assert found.here == Presence("a", None, None, "lane", "e")
-    of_subject = account_of(Answer([], [], [explanation("e")]), SUBJECT, works, replica="a", now=NOW)
+    of_subject = account_of(Named(SUBJECT, Answer([], [], [explanation("e")])), works, replica="a", now=NOW)
     assert [event.event_id for event in of_subject.events] == ["g", "h", "e"], "the newest first"
     assert of_subject.events[1].verdict.startswith("has been received by replica a and is being worked on; ")
 
@@ -84,7 +85,7 @@ def test_an_event_that_is_not_written_down_yet_is_told_of_by_who_holds_it() -> N
 def test_an_end_has_its_reason_and_what_to_do_about_it() -> None:
     outcome = Outcome(OutcomeKind.FAILED, reason=Reason.IN_USE, message="an environment uses it", step="delete")
     answer = Answer([], [], [explanation("e", state=RecordState.FINISHED, outcome=outcome, finished_at=NOW + 1)])
-    (found,) = account_of(answer, "e", [], replica="a", now=NOW).events
+    (found,) = account_of(Named("e", answer), [], replica="a", now=NOW).events
     assert (found.state, found.outcome, found.reason) == ("finished", "failed", "in_use")
     assert (found.reason_help, found.message, found.failing_step) == (Reason.IN_USE.help, outcome.message, "delete")
     assert found.finished_at == NOW + 1
@@ -103,7 +104,9 @@ def test_a_subject_is_held_while_the_lease_is_valid() -> None:
             events=("event/e",),
         )
 
-    held, free = account_of(Answer([], [state(NOW + 1), state(NOW)], []), SUBJECT, [], replica="a", now=NOW).subjects
+    held, free = account_of(
+        Named(SUBJECT, Answer([], [state(NOW + 1), state(NOW)], [])), [], replica="a", now=NOW
+    ).subjects
     assert (held.held_by_key, held.held_by_replica, held.held_until) == ("event/e", "b", NOW + 1)
     assert (held.facets, held.desired, held.names) == ({"spec": 3, "config": 2}, ("spec",), (("project", "shop"),))
     assert (free.held_by_key, free.held_by_replica, free.held_until) == (None, None, None)

@@ -11,6 +11,7 @@ from agentd.core import (
     EventAccount,
     NameAccount,
     NoticeAccount,
+    OriginAccount,
     Permission,
     RedriveAccount,
     SubjectAccount,
@@ -102,6 +103,7 @@ class Agent:
         self.accounts: Sequence[EventAccount] = ()
         self.subjects: Sequence[SubjectAccount] = ()
         self.notices: Sequence[NoticeAccount] = ()
+        self.origin: OriginAccount | None = None
         self.letters: Sequence[DeadLetterAccount] = ()
         self.redriven = RedriveAccount((), 0)
 
@@ -114,7 +116,7 @@ class Agent:
 
     async def explain(self, text: str) -> NameAccount:
         await self._asked("explain", text)
-        return NameAccount(self.accounts, self.subjects, self.notices)
+        return NameAccount(self.accounts, self.subjects, self.notices, self.origin)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetterAccount]:
         await self._asked("dead_letters", limit)

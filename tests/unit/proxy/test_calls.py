@@ -14,6 +14,7 @@ from agentd.core import (
     Happening,
     Hold,
     NoticeAccount,
+    OriginAccount,
     PermanentError,
     Presence,
     Reason,
@@ -182,6 +183,25 @@ async def test_explain_says_why_an_event_waits_and_what_would_let_it_go_on() -> 
     assert found["notices"] == [
         {"hold": "paused", "message": "intake was paused by ada", "unblock": Hold.PAUSED.help},
     ]
+
+
+async def test_explain_leads_from_an_object_to_its_event() -> None:
+    async with serving() as rig:
+        path = ("kubernetes:dev/pod/web-1", "kubernetes:dev/deployment/web")
+        rig.agent.origin = OriginAccount(path, "environment/e", 2, "e", "4bf92f3577b34da6a3ce929d0e0e4736")
+        rig.agent.accounts = (_account(trace_id="4bf92f3577b34da6a3ce929d0e0e4736"),)
+        answer = await _call(rig, "Agent", "Explain", agent.ExplainRequest(name="pod/dev/web-1"))
+        rig.agent.origin = OriginAccount(path[:1], None, None, None, None)
+        of_nobody = await _call(rig, "Agent", "Explain", agent.ExplainRequest(name="pod/dev/web-1"))
+    assert MessageToDict(answer.origin, preserving_proto_field_name=True) == {
+        "path": list(path),
+        "subject": "environment/e",
+        "generation": "2",
+        "event_id": "e",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    assert answer.events[0].trace_id == answer.origin.trace_id
+    assert MessageToDict(of_nobody.origin) == {"path": list(path[:1])}
 
 
 async def test_explain_tells_of_the_newest_fifty() -> None:
