@@ -90,10 +90,73 @@ class Reason(StrEnum):
         "protected",
         "The environment is protected against deletion. Send an update that lifts deletion_protection, then redrive the event.",
     )
-    QUOTA_EXCEEDED = "quota_exceeded", "A quota of the cloud account is used up. Raise it, then redrive the event."
+    QUOTA_EXCEEDED = (
+        "quota_exceeded",
+        "A quota of the cloud account or of the namespace is used up. Raise it, then redrive the event.",
+    )
     RECEIVE_LIMIT = (
         "receive_limit",
         "The queue gave the message up before the agent could finish it. Raise maxReceiveCount, then redrive the event.",
+    )
+    IMAGE_DENIED = (
+        "image_denied",
+        "The registry does not let the nodes pull the image. Grant their identity or the pull secret access to the repository, then redrive the event.",
+    )
+    IMAGE_UNREACHABLE = (
+        "image_unreachable",
+        "The nodes cannot reach the image's registry, or it slows them down. Check their way to it (DNS, proxy, certificates, network), then redrive the event.",
+    )
+    IMAGE_UNUSABLE = (
+        "image_unusable",
+        "The image cannot be used on the nodes: its name is none, it is for other processors, or it is damaged. Build it again, then redrive the event.",
+    )
+    NO_FITTING_NODE = (
+        "no_fitting_node",
+        "No node of the cluster may take the pod: labels, taints or the zone of a volume are in the way. Compare the settings of nodes with those of the cluster, then redrive the event.",
+    )
+    NO_CAPACITY = (
+        "no_capacity",
+        "No node has as much left as the pod asks for. Add nodes or let the cluster grow, or ask for less, then redrive the event.",
+    )
+    POD_REFUSED = (
+        "pod_refused",
+        "The cluster refuses to create the pod: pod security, a webhook, or a missing service account. The message has its words.",
+    )
+    OUT_OF_MEMORY = (
+        "out_of_memory",
+        "A container used more memory than its limit and was ended. Raise the limit or load less, then redrive the event.",
+    )
+    CONTAINER_FAILED = (
+        "container_failed",
+        "A container ends again and again, or cannot be started. The message has its exit code and last words; its log has the rest.",
+    )
+    CONFIGURATION_MISSING = (
+        "configuration_missing",
+        "A Secret, a ConfigMap or a key in one that a pod reads is not there. The message names it; put it back, then redrive the event.",
+    )
+    VOLUME_UNAVAILABLE = (
+        "volume_unavailable",
+        "A volume cannot be made, attached or mounted. Check the storage class and its driver, then redrive the event.",
+    )
+    EVICTED = (
+        "evicted",
+        "A node ran short of memory or disk, or went away, and gave the pod up. Redrive the event once there is room.",
+    )
+    PROBE_FAILING = (
+        "probe_failing",
+        "A container runs and does not answer its probe. Its log says what it is doing; give it more CPU or time if it is only slow.",
+    )
+    NOT_UP_IN_TIME = (
+        "not_up_in_time",
+        "What was started is not at work within its time. The message says what it looks like; raise the step's time if it is only slow.",
+    )
+    IMPORT_ERRORS = (
+        "import_errors",
+        "Airflow cannot import files of a build. The message has the end of each traceback; mend the DAGs and deploy a new build.",
+    )
+    DUPLICATE_DAGS = (
+        "duplicate_dags",
+        "Two projects of the environment have a DAG of the same id, and Airflow would take now one and now the other. Rename one and deploy a new build.",
     )
     # superseded
     NEWER_GENERATION = "newer_generation", "A newer generation of the same subject has been taken up; nothing is lost."
