@@ -118,6 +118,13 @@ def is_installed() -> bool:
     return (_HERE / ".venv" / ".ready").is_file()
 
 
+def python() -> Path:
+    """The interpreter that has Airflow. ServerError when there is none."""
+    if not is_installed():
+        raise ServerError("Airflow is not installed: run `make servers`")
+    return _AIRFLOW.with_name("python")
+
+
 @contextmanager
 def run_airflow(
     folder: Path, bundles: Mapping[str, Path], settings: Mapping[str, str] | None = None
