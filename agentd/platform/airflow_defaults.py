@@ -26,6 +26,8 @@ class AirflowComponent(StrEnum):
     """Brings the database to the version's schema, once."""
     DATABASE = "database"
     """PostgreSQL, where it is in the cluster."""
+    CHECK = "check"
+    """Parses the builds of a deploy, before anything that runs is touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ RESOURCES: Mapping[AirflowComponent, Resources] = {
     AirflowComponent.WORKER: Resources("250m", "512Mi", "2048Mi"),
     AirflowComponent.MIGRATION: Resources("100m", "256Mi", "1024Mi"),
     AirflowComponent.DATABASE: Resources("100m", "256Mi", "1024Mi"),
+    AirflowComponent.CHECK: Resources("250m", "512Mi", "1536Mi"),
 }
 
 

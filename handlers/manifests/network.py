@@ -19,10 +19,9 @@ EVERYTHING = ("0.0.0.0/0", "::/0")
 LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
 
 
-# It has no business anywhere.
-_NO_DATABASE: Rule = {
-    "matchExpressions": [{"key": keys.COMPONENT, "operator": "NotIn", "values": [AirflowComponent.DATABASE.value]}]
-}
+# They have no business anywhere.
+_INSIDERS = sorted(component.value for component in (AirflowComponent.CHECK, AirflowComponent.DATABASE))
+_OTHERS: Rule = {"matchExpressions": [{"key": keys.COMPONENT, "operator": "NotIn", "values": _INSIDERS}]}
 
 
 def components(*names: AirflowComponent) -> Rule:
@@ -43,10 +42,10 @@ def network_policies(environment: Environment) -> list[Manifest]:
     ]
     if spec.internet:
         everything = blocks_without(EVERYTHING, environment.defaults.internal_cidrs)
-        policies.append(_policy(environment, "allow-internet", pods=_NO_DATABASE, egress=[{"to": everything}]))
+        policies.append(_policy(environment, "allow-internet", pods=_OTHERS, egress=[{"to": everything}]))
     if spec.allow:
         listed = [_listed(rule) for rule in spec.allow]
-        policies.append(_policy(environment, "allow-listed", pods=_NO_DATABASE, egress=listed))
+        policies.append(_policy(environment, "allow-listed", pods=_OTHERS, egress=listed))
     return policies
 
 

@@ -14,7 +14,9 @@ _FOLDER = f"{HOME}/bundles"
 _CLASS = "airflow.dag_processing.bundles.local.LocalDagBundle"
 
 # What an image without an own memory of it needs: `cp` of a few files.
-_COPY = "cp -R /dags /bundle/ && if [ -d /pkgs ]; then cp -R /pkgs /bundle/; fi"
+_COPY = (
+    "cp -R /dags /bundle/ && for more in pkgs streaming.yaml; do if [ -e /$more ]; then cp -R /$more /bundle/; fi; done"
+)
 _COPY_RESOURCES: Part = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
 
 

@@ -2,23 +2,18 @@
 
 import json
 from hashlib import sha256
-from importlib.resources import files
 
 from agentd.platform import Manifest
 from agentd.platform.airflow_defaults import ExternalDatabase, SharedLogs
 from handlers.manifests.airflow import keys
+from handlers.manifests.airflow.delivery import CFG, delivered
 from handlers.manifests.airflow.instance import AirflowInstance
 from handlers.manifests.airflow.pods import CONFIG, LOGS
 from handlers.manifests.airflow.variables import CA, database_urls
 from handlers.manifests.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET
 
 # What runs inside Airflow. It is part of this package, and read once.
-_DELIVERED = {
-    name: files("handlers.manifests.airflow").joinpath("delivered", name).read_text(encoding="utf-8")
-    for name in ("airflow_local_settings.py", "conveyor_secrets.py")
-}
-# Airflow makes a file of its own where there is none, and cannot. Everything is in variables.
-_CFG = "[core]\n"
+_DELIVERED = {name: delivered(name) for name in ("airflow_local_settings.py", "conveyor_secrets.py")}
 
 # Put on pods so that they are replaced when what they have read is not what it was.
 DIGEST = "checksum/configuration"
@@ -67,4 +62,4 @@ def claim(instance: AirflowInstance, name: str, mode: str, storage: str, storage
 def _files(instance: AirflowInstance) -> dict[str, str]:
     database = instance.defaults.database
     ca = {CA: database.ca} if isinstance(database, ExternalDatabase) and database.ca is not None else {}
-    return {"airflow.cfg": _CFG, **_DELIVERED, **ca}
+    return {**CFG, **_DELIVERED, **ca}

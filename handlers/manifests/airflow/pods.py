@@ -46,9 +46,10 @@ def pod(
     init: Sequence[Part] = (),
     volumes: Sequence[Part] = (),
     grace_s: int = 30,
+    config: str = CONFIG,
     **more: object,
 ) -> Part:
-    """A pod of the Airflow image. `token`: whether it speaks to the cluster's API."""
+    """A pod of the Airflow image. `token`: whether it speaks to the cluster's API; `config`: the ConfigMap of its files."""
     spec: Part = {
         "serviceAccountName": account,
         "automountServiceAccountToken": token,
@@ -58,7 +59,7 @@ def pod(
         **placement(instance, instance.nodes),
         **({"initContainers": list(init)} if init else {}),
         "containers": list(containers),
-        "volumes": [*_volumes(instance, component), *volumes],
+        "volumes": [*_volumes(instance, component, config), *volumes],
         **more,
     }
     return {"metadata": {"labels": instance.pod_labels(component)}, "spec": spec}
@@ -125,11 +126,11 @@ _MOUNTS: tuple[Part, ...] = (
 _LOGGERS = (AirflowComponent.API_SERVER, AirflowComponent.TRIGGERER, AirflowComponent.WORKER)
 
 
-def _volumes(instance: AirflowInstance, component: AirflowComponent) -> list[Part]:
+def _volumes(instance: AirflowInstance, component: AirflowComponent, config: str) -> list[Part]:
     shared = isinstance(instance.defaults.logs, SharedLogs) and component in _LOGGERS
     logs: Part = {"persistentVolumeClaim": {"claimName": LOGS}} if shared else {"emptyDir": {}}
     return [
-        {"name": "config", "configMap": {"name": CONFIG}},
+        {"name": "config", "configMap": {"name": config}},
         {"name": "logs", **logs},
         {"name": "tmp", "emptyDir": {}},
     ]

@@ -43,6 +43,12 @@ def migration(instance: AirflowInstance) -> list[Part]:
     return [*_plain(_everywhere(instance), _processes(instance)), *_database()]
 
 
+def check(instance: AirflowInstance, projects: Sequence[DeployedProject]) -> list[Part]:
+    """For what parses builds before they are deployed: no connection, no variable, and no database to find them in."""
+    none = {"AIRFLOW__SECRETS__BACKEND": "conveyor_check.NoSecrets"}
+    return _plain(_everywhere(instance), _bundles(projects), none)
+
+
 def api_server(instance: AirflowInstance) -> list[Part]:
     """For what serves users and tasks."""
     own = {

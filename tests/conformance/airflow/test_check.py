@@ -36,6 +36,10 @@ ASKS = """
 from airflow.sdk import Variable
 LEVEL = Variable.get("level")
 """ + DAG.format(name="asks")
+CALLS = """
+import urllib.request
+LEVEL = urllib.request.urlopen("http://configuration.invalid/level", timeout=5).read()
+""" + DAG.format(name="calls")
 HANGS = '"""An airflow DAG that waits for somebody who does not come."""\nwhile True:\n    pass\n'
 DIES = '"""An airflow DAG."""\nimport os\nos._exit(7)\n'
 NOT_STORED = """
@@ -130,9 +134,9 @@ async def test_a_dag_that_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     assert (found.code, len(found.told["errors"])) == (3, 1)
 
 
-async def test_what_asks_for_a_variable_is_left_for_where_there_is_one(tmp_path: Path) -> None:
-    found = await check(tmp_path, {"alpha": {"dags/a.py": ASKS}})
-    assert (found.code, found.told["undecided"]) == (0, 1)
+async def test_what_asks_for_a_variable_or_an_address_is_left_for_where_there_is_one(tmp_path: Path) -> None:
+    found = await check(tmp_path, {"alpha": {"dags/a.py": ASKS, "dags/b.py": CALLS}})
+    assert (found.code, found.told["undecided"]) == (0, 2)
 
 
 async def test_many_errors_are_cut_to_what_a_pod_can_say_and_counted(tmp_path: Path) -> None:

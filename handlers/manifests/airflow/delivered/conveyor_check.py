@@ -1,7 +1,7 @@
 """Part of the agent that runs inside Airflow, before a deploy: parses every bundle as the DAG processor would, and tells what is wrong.
 
-It has no database, no secrets and no network: a file that fails after it has asked for a connection or a variable may do well
-where there is one, and is only counted. What it finds it leaves as its pod's termination message, cut to what fits there.
+It has no database, no secrets and no network: a file that fails after it has asked for a connection, a variable or an address
+may do well where there is one, and is only counted. What it finds is its pod's termination message, cut to what fits there.
 """  # noqa: E501 - the first line says what it is
 
 import json
@@ -30,7 +30,7 @@ _TEXT = (1500, 700, 300, 120)
 
 
 class NoSecrets(BaseSecretsBackend):
-    """Knows nothing, and notes that it was asked."""
+    """Knows nothing. `asked`: whether this process has asked for anything that is not here."""
 
     asked = False
 
@@ -146,10 +146,17 @@ def message(found: Findings) -> str:
     return text
 
 
+def _watch(event: str, _args: Sequence[Any]) -> None:
+    """Source: Python's table of audit events."""
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        NoSecrets.asked = True
+
+
 def _parse(to: Connection, bundle: str, dags: Path, file: Path) -> None:
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
+    sys.addaudithook(_watch)
     bag = BundleDagBag(dag_folder=file, bundle_path=dags, bundle_name=bundle, load_op_links=False)
     errors = dict(bag.import_errors)
     for dag in bag.dags.values():

@@ -90,8 +90,9 @@ def test_only_those_who_ask_the_cluster_may_reach_it(pod: str) -> None:
     assert (6443 in ports) is (pod in ("api-server", "scheduler"))
 
 
-def test_the_database_in_the_cluster_goes_nowhere() -> None:
-    to = [rule["to"] for rule in rules(instance(), "egress", PODS["database"])]
+@pytest.mark.parametrize("pod", ["check", "database"])
+def test_what_parses_unproven_builds_and_the_database_in_the_cluster_go_nowhere(pod: str) -> None:
+    to = [rule["to"] for rule in rules(instance(), "egress", PODS[pod])]
     assert to == [
         [
             {
