@@ -61,7 +61,7 @@ def open_drift(
     settings, runtime, config = replica.settings, replica.runtime, replica.settings.drift
     if not config.enabled:
         return None
-    operations = AgentOperations(replica)
+    operations = AgentOperations(replica, platform.cluster)
 
     async def tell(finding: Finding) -> None:
         sequence = await ledger.next_sequence(finding.picture.subject)

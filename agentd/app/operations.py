@@ -19,7 +19,7 @@ from agentd.core import (
     Subject,
     TransientError,
 )
-from agentd.dispatch import explain, reconciler
+from agentd.dispatch import reconciler
 from agentd.events import encode
 from agentd.events.reports import moment
 from agentd.platform import ClusterReader

@@ -200,7 +200,9 @@ class _Simulation(Listener):
             "reports": dict(setup.reports),
             "ledger": self._ledger_config(),
             "proxy": {"listen_port": None},
-            "drift": {"enabled": False},  # it never comes round within a simulation, and each renewal would be a step of it
+            "drift": {
+                "enabled": False
+            },  # it never comes round within a simulation, and each renewal would be a step of it
             "drain": {"grace_s": setup.grace_s, "flush_s": 2.0, "hard_exit_s": setup.grace_s + 60.0},
         }
         return Settings(**document)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from uuid import NAMESPACE_URL, uuid5
 
 from agentd.core import (
     AgentVersion,
@@ -14,6 +15,7 @@ from agentd.core import (
     OriginAccount,
     Permission,
     RedriveAccount,
+    Subject,
     SubjectAccount,
 )
 from agentd.platform import Change, ChangeKind, ClusterReader, Kind, Manifest, Node, ObjectRef, keys
@@ -125,6 +127,10 @@ class Agent:
     async def redrive(self, *, event_ids: Sequence[str], limit: int) -> RedriveAccount:
         await self._asked("redrive", event_ids, limit)
         return self.redriven
+
+    async def reconcile(self, subject: Subject, *, planhash: str, actor: str) -> str:
+        await self._asked("reconcile", subject, planhash, actor)
+        return str(uuid5(NAMESPACE_URL, f"{subject}{planhash}"))
 
     async def _asked(self, *what: object) -> None:
         self.asked.append(what)
