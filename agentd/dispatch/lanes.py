@@ -6,7 +6,7 @@ circle. Between replicas the ledger's leases do the same work.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, Self
@@ -76,7 +76,7 @@ class Lanes:
         self._flow_depth = flow_depth
         self._comebacks = comebacks
         self._lanes: dict[Subject, deque[Ticket]] = {}
-        self._flows: Counter[str] = Counter()
+        self._flows: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -93,12 +93,12 @@ class Lanes:
         owner: asyncio.Task[Any] | None = None,
     ) -> "Ticket | nullcontext[None]":
         """Places in all lanes until the block ends; None when the subject's own lane, or its flow, is full."""
-        if len(self._lanes.get(subject, ())) >= self._depth or self._flows[flow] >= self._flow_depth:
+        if len(self._lanes.get(subject, ())) >= self._depth or self._flows.get(flow, 0) >= self._flow_depth:
             return nullcontext()
         ticket = Ticket(
             self, subject, generation, deletes=deletes, locks=locks, flow=flow, event_id=event_id, owner=owner
         )
-        self._flows[flow] += 1
+        self._flows[flow] = self._flows.get(flow, 0) + 1
         for locked in ticket.modes:
             self._lanes.setdefault(locked, deque()).append(ticket)
         self._call(ticket)
@@ -134,10 +134,10 @@ class Lanes:
 
     def leave(self, ticket: Ticket) -> None:
         """Give its places up; whoever may go on now is told."""
-        self._flows[ticket.flow] -= 1
-        self._comebacks.left(ticket.flow, busy=self._flows[ticket.flow] > 0)
-        if not self._flows[ticket.flow]:
-            del self._flows[ticket.flow]
+        left = self._flows.pop(ticket.flow) - 1
+        if left:
+            self._flows[ticket.flow] = left
+        self._comebacks.left(ticket.flow, busy=left > 0)
         for locked in ticket.modes:
             lane = self._lanes[locked]
             lane.remove(ticket)

@@ -5,6 +5,7 @@ Readers drop a report whose id they have seen, and one whose sequence is not abo
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha1
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -38,6 +39,7 @@ class ReportType(StrEnum):
         return event_type.replace("conveyor.", "conveyor.report.", 1)
 
 
+@lru_cache(maxsize=1024)
 def report_id(key: str, epoch: int) -> str:
     """The report's id: derived from the ledger's key of the event and its epoch, so that receivers can drop duplicates.
 

@@ -7,7 +7,7 @@ again, under their ids. Progress and heartbeats go out when they can; a lost one
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from agentd.core import AgentError, Reason, RetryPolicy, Runtime, TransientError
@@ -40,7 +40,7 @@ class _Pending:
     """A report on its way. One that the queue has refused waits until `due_at`, on the loop's clock, and nobody waits for it."""
 
     message: Message
-    sent: asyncio.Future[None]
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
     refusals: int = 0
     due_at: float = 0.0
 
@@ -88,7 +88,7 @@ class Reports:
 
     async def deliver(self, record: Record) -> None:
         """Returns once the reports queue has taken the record's report."""
-        await asyncio.shield(self._enqueue(record).sent)
+        await self._enqueue(record).sent.wait()
 
     def progress(
         self, event: Event, claimed: Claimed, *, order: int, step: str, number: int, of: int, message: str
@@ -116,7 +116,7 @@ class Reports:
     async def flush(self) -> None:
         """Returns when nothing is waiting to be sent in this process, and the ledger has been told of what was."""
         while self._pending:
-            await asyncio.wait([pending.sent for pending in self._pending.values()])
+            await next(iter(self._pending.values())).sent.wait()
         await self._tell_ledger()
 
     # -- outcomes ------------------------------------------------------------------------------------------------------
@@ -126,8 +126,7 @@ class Reports:
         pending = self._pending.get(identifier)
         if pending is None:
             message = outcome_message(self._identity, record)
-            pending = _Pending(message, asyncio.get_running_loop().create_future())
-            self._pending[identifier] = pending
+            pending = self._pending[identifier] = _Pending(message)
             self._wake.set()
             if len(self._pending) >= self._config.batch:
                 self._crowd.set()
@@ -200,8 +199,7 @@ class Reports:
         del self._pending[identifier]
         self._taken.add(identifier)
         self._settle.set()
-        if not pending.sent.done():
-            pending.sent.set_result(None)
+        pending.sent.set()
 
     async def _send(self, messages: Sequence[Message]) -> Sequence[str | None]:
         try:

@@ -6,11 +6,13 @@ event, room, bound keys; exceptions as text; everything bounded and redacted las
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import exc_info as current_exception
 from types import MappingProxyType, TracebackType
 from typing import TextIO, cast
@@ -199,7 +201,13 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    return {"time": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "level": method, **event}
+    second, fraction = divmod(time.time(), 1)
+    return {"time": f"{_second(int(second))}.{int(fraction * 1e6):06d}Z", "level": method, **event}
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def _redact_traceback(value: object) -> str:

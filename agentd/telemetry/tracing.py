@@ -72,8 +72,9 @@ class Tracing:
         An exception marks the span with its class and goes on; its message is left out, as it may hold anything.
         TypeError on a key that is not of the closed set.
         """
-        if unknown := attributes.keys() - _ATTRIBUTES:
-            raise TypeError(f"span {name!r}: unknown attributes {', '.join(sorted(unknown))}")
+        if not attributes.keys() <= _ATTRIBUTES:
+            unknown = ", ".join(sorted(attributes.keys() - _ATTRIBUTES))
+            raise TypeError(f"span {name!r}: unknown attributes {unknown}")
         parent = traceparent if trace_id(traceparent) else current_traceparent()
         if self._begin is None:
             return _Carried(parent)
