@@ -1,7 +1,7 @@
 """Drift, put together: what it compares by, how it tells, and how it asks for a repair."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,13 +12,14 @@ from agentd.app.operations import AgentOperations
 from agentd.app.parts import Replica
 from agentd.app.plans import planner_of
 from agentd.app.platform import Platform
-from agentd.core import AuditKind, AuditLog, FieldChange, Picture, PlannedChange
+from agentd.core import AuditKind, AuditLog, FieldChange, Handler, Picture, PlannedChange, Runtime
 from agentd.dispatch import Comparer, Dispatcher
 from agentd.events.reports import DriftAuthor, DriftChange, DriftField, DriftReport, moment
 from agentd.ledger import Ledger
 from agentd.reconcile import Shards
 from agentd.reconcile.drift import Drift, Finding, Ports
 from agentd.reports import Reports
+from agentd.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
 Json = Any  # a value as the object's own API has it
@@ -33,11 +34,12 @@ _MOST_CHARACTERS = 512
 _MOST_AUTHORED = 20
 
 
-def comparer_of(replica: Replica, platform: Platform, ledger: Ledger) -> Comparer:
-    """Compares subjects of this installation."""
-    settings, runtime = replica.settings, replica.runtime
+def comparer_of(
+    settings: Settings, handlers: Mapping[str, Handler], platform: Platform, ledger: Ledger, runtime: Runtime
+) -> Comparer:
+    """Compares subjects of this installation, beside a daemon or in it."""
     planner = planner_of(platform, settings.owner_id, settings.dispatch, runtime)
-    return Comparer(replica.handlers, planner, ledger, runtime)
+    return Comparer(handlers, planner, ledger, runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def open_drift(
     async def ask(picture: Picture) -> str:
         return await operations.reconcile(picture.subject, planhash=picture.planhash, actor=ACTOR)
 
-    comparer = comparer_of(replica, platform, ledger)
+    comparer = comparer_of(settings, replica.handlers, platform, ledger, runtime)
     drift = Drift(
         Ports(comparer.compare, tell, ask, busy=lambda: dispatcher.full),
         ledger=ledger,

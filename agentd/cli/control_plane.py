@@ -31,6 +31,7 @@ class ControlPlane:
     runtime: Runtime
     outcomes: list[Json] = field(default_factory=list)
     progress: list[Json] = field(default_factory=list)
+    drifts: list[Json] = field(default_factory=list)
     heartbeats: int = 0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -47,6 +48,12 @@ class ControlPlane:
         async with asyncio.timeout(timeout_s), self._news:
             await self._news.wait_for(lambda: len(self.about(event_id, epoch)) >= count)
             return self.about(event_id, epoch)[count - 1]
+
+    async def drift(self, count: int, *, timeout_s: float = 60.0) -> Json:
+        """The `count`-th report of drift, once it is there."""
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: len(self.drifts) >= count)
+            return self.drifts[count - 1]
 
     def about(self, event_id: str | None, epoch: int) -> Sequence[Json]:
         """The reports of an event's epoch so far."""
@@ -87,6 +94,8 @@ class ControlPlane:
         match report["type"]:
             case "conveyor.progress.v1":
                 self.progress.append(report)
+            case "conveyor.drift.v1":
+                self.drifts.append(report)
             case "conveyor.agent.heartbeat.v1":
                 self.heartbeats += 1
             case _:

@@ -14,6 +14,8 @@ HELP: Mapping[str, str] = {
     "demo": "Run the main job on this machine and show it.",
     "send": "Validate an event and put it on the commands queue.",
     "plan": "Say what an event would change.",
+    "drift": "Say what differs from what is desired, and who has made it so.",
+    "history": "Say what has been desired of a subject, and when.",
     "explain": "Say why an event is done, or is not.",
     "status": "Show what the daemon is doing.",
     "doctor": "Say whether this installation can do its job, and how to mend what is in the way.",

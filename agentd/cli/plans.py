@@ -21,7 +21,7 @@ def plan_lines(plan: Mapping[str, Json]) -> list[str]:
     A new field is told by its value, a changed one by both; values that are long stand on lines of their own.
     """
     changes = plan["changes"]
-    lines = [line for change in changes for line in _change(change)]
+    lines = [line for change in changes for line in change_lines(change)]
     if lines:
         lines.append("")
     counts = Counter(Action(change["action"]) for change in changes)
@@ -29,14 +29,16 @@ def plan_lines(plan: Mapping[str, Json]) -> list[str]:
     return [*lines, told or "nothing to do", plan["hash"]]
 
 
-def _change(change: Mapping[str, Json]) -> Iterator[str]:
+def change_lines(change: Mapping[str, Json]) -> Iterator[str]:
+    """The lines of one object."""
     action = Action(change["action"])
     yield f"{_SIGNS[action]} {action.value} {change['object']}"
     for field in change["fields"]:
-        yield from _field(field, new=action is Action.CREATE)
+        yield from field_lines(field, new=action is Action.CREATE)
 
 
-def _field(field: Mapping[str, Json], *, new: bool) -> Iterator[str]:
+def field_lines(field: Mapping[str, Json], *, new: bool = False) -> Iterator[str]:
+    """The lines of one field."""
     path, before, after = field["path"], _value(field["before"]), _value(field["after"])
     if new:
         yield f"    {path}: {after}"

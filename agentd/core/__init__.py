@@ -48,7 +48,7 @@ from agentd.core.outcome import (
     Retry,
 )
 from agentd.core.permits import Permit, Permits
-from agentd.core.plans import Action, Author, FieldChange, Plan, PlanFence, PlannedChange
+from agentd.core.plans import Action, Author, FieldChange, Plan, PlanFence, PlannedChange, change_json
 from agentd.core.reasons import Reason
 from agentd.core.runtime import Runtime, system_runtime
 from agentd.core.secrets import SecretStore
@@ -115,6 +115,7 @@ __all__ = [
     "Subject",
     "SubjectAccount",
     "TransientError",
+    "change_json",
     "differences",
     "handler",
     "lean",

@@ -74,6 +74,8 @@ def to_tell(picture: Picture, memory: Memory, repair: Repair, config: DriftConfi
     """Whether there is something new to report, or something old long enough ago."""
     if picture.state is DriftState.IN_SYNC:
         return memory.told is not None
+    if repair is Repair.ASKED:
+        return True
     return memory.told != _news(picture, repair) or now - memory.told_at >= config.repeat_s
 
 

@@ -66,6 +66,7 @@ def test_the_same_is_told_once_and_again_after_a_long_time() -> None:
     assert news(picture(Action.CHANGE, Action.CHANGE), memory, after_s=1), "it has changed"
     assert news(CHANGED, memory, after_s=1, done=Repair.GIVEN_UP)
     assert not news(CHANGED, memory, after_s=1, done=Repair.PAUSED)
+    assert news(CHANGED, memory, after_s=1, done=Repair.ASKED), "which event brings it back"
     again = decisions.told(CHANGED, memory, Repair.NOT_ALLOWED, now=NOW + 5_000)
     assert (again.since, again.told_at) == (NOW, NOW + 5_000)
     assert news(WELL, again, after_s=6_000)
