@@ -48,6 +48,10 @@ class Context(Protocol):
         """Seconds since the epoch."""
         ...
 
+    def random_bytes(self, size: int) -> bytes:
+        """So many random bytes, good enough for a key."""
+        ...
+
     def port(self, kind: type[P]) -> P:
         """The adapter behind a port, for example `ctx.port(ImageRegistry)`."""
         ...

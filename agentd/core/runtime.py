@@ -38,6 +38,10 @@ class Runtime:
         """A random UUID (version 4)."""
         return str(UUID(int=self.random.getrandbits(128), version=4))
 
+    def random_bytes(self, size: int) -> bytes:
+        """So many random bytes: those of the system, but for a runtime that is simulated."""
+        return self.random.randbytes(size)
+
     def full_jitter(self, ceiling_s: float) -> float:
         """A delay between nought and the ceiling: spreads retries of many callers evenly."""
         return self.random.uniform(0, ceiling_s)

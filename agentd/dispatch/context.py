@@ -74,6 +74,10 @@ class RunContext:
         """Seconds since the epoch."""
         return self._deps.runtime.now()
 
+    def random_bytes(self, size: int) -> bytes:
+        """Random bytes."""
+        return self._deps.runtime.random_bytes(size)
+
     def port(self, kind: type[P]) -> P:
         """The adapter behind a port."""
         return self._deps.ports.get(kind)

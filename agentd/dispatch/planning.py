@@ -124,6 +124,10 @@ class PlanContext:
         """Seconds since the epoch."""
         return self._planner.runtime.now()
 
+    def random_bytes(self, size: int) -> bytes:
+        """Random bytes; nobody keeps what is made of them."""
+        return self._planner.runtime.random_bytes(size)
+
     def port(self, kind: type[P]) -> P:
         """The port that plans."""
         return self._tools.ports.get(kind)

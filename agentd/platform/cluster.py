@@ -1,7 +1,7 @@
 """The cluster port: Kubernetes objects, read by anybody and written under a fence."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -222,6 +222,28 @@ class Cluster(ClusterReader):
 
         So the newest holder finds and removes what a late create has left. Returns what was deleted; what is on its way out
         already is let be, and kinds that the cluster lacks have no objects.
+        """
+
+    @abstractmethod
+    async def until(
+        self,
+        kind: Kind,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        done: Callable[[Sequence[Manifest]], bool],
+        wait_s: float,
+    ) -> Sequence[Manifest] | None:
+        """Look at all objects of a kind with these labels until they are as they should be: None then, else how they are
+
+        after `wait_s`, or when the server ends the look. A cluster that plans says None at once: a plan waits for nothing.
+        """
+
+    @abstractmethod
+    async def mounts_images(self) -> bool:
+        """Whether pods may mount images as volumes. An API server that cannot do it drops such volumes without a word, so that
+
+        it is asked, by a dry run, and again from time to time. NotReady while the agent's own namespace is missing.
         """
 
     @abstractmethod

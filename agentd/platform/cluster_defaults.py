@@ -33,5 +33,7 @@ class ClusterDefaults:
     """Where the cluster's DNS runs."""
     dns_labels: tuple[tuple[str, str], ...] = (("k8s-app", "kube-dns"),)
     """Labels of its pods: CoreDNS keeps those of its predecessor, on EKS and AKS as well."""
+    ready_wait_s: float = 4.0
+    """How long a step waits in place until what it has started is ready, in seconds; then the event is looked at again later."""
     delete_wait_s: float = 4.0
     """How long a delete waits in place until the object is gone, in seconds; then the event is looked at again later."""

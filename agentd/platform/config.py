@@ -150,6 +150,8 @@ class ClusterConfig(Config):
     delete_wait_s: Annotated[float, Field(ge=0, le=600)] = 4.0
     """How long a delete waits in place until the object is gone, in seconds; then it is looked at again later. Below the five
     seconds after which a wait should give its slot back."""
+    ready_wait_s: Annotated[float, Field(ge=0, le=600)] = 4.0
+    """The same for what has been started, until it is ready, and for what has been stopped, until it is gone."""
     watch_timeout_s: Annotated[int, Field(ge=10, le=3600)] = 240
     """How long one watch lasts before the server ends it and it is begun anew where it was, in seconds: a connection that has
     died unnoticed is noticed then."""
@@ -169,6 +171,7 @@ class ClusterConfig(Config):
             system_namespace=self.system_namespace,
             tenant_id=tenant_id,
             api_server_cidrs=self.api_server_cidrs,
+            ready_wait_s=self.ready_wait_s,
             delete_wait_s=self.delete_wait_s,
         )
 

@@ -1,6 +1,6 @@
 """The cluster port on the Kubernetes API."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 
@@ -11,6 +11,7 @@ from agentd.platform.kubernetes import apply, deletion, marks, scaling
 from agentd.platform.kubernetes.blockers import Blockers
 from agentd.platform.kubernetes.calls import Calls, Request
 from agentd.platform.kubernetes.connection import Connection
+from agentd.platform.kubernetes.image_volumes import ImageVolumes
 from agentd.platform.kubernetes.nodes import read_node
 from agentd.platform.kubernetes.objects import Object
 from agentd.platform.kubernetes.planning import PlanningCluster
@@ -24,12 +25,13 @@ _MOST_SAID = 500
 
 
 class KubernetesCluster(Cluster):
-    """Over one connection, which the caller opens and closes. It keeps nothing but which kinds the server has."""
+    """Over one connection, which the caller opens and closes. It keeps nothing but what the server can do."""
 
     def __init__(self, connection: Connection, config: ClusterConfig, *, metrics: Metrics, runtime: Runtime) -> None:
         self._calls = Calls(connection, config, metrics, runtime)
         self._resources = Resources(self._calls)
         self._watching = Watching(self._calls, config, runtime)
+        self._image_volumes = ImageVolumes(self._calls, config.system_namespace, runtime)
         self._deletion = deletion.Deletion(self._watching, Blockers(self._calls, self._resources))
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
@@ -100,6 +102,20 @@ class KubernetesCluster(Cluster):
             found = await self._owned(kind, namespace, labels, fence)
             deleted += await deletion.prune(found, frozenset(keep), fence)
         return deleted
+
+    async def until(
+        self,
+        kind: Kind,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        done: Callable[[Sequence[Manifest]], bool],
+        wait_s: float,
+    ) -> Sequence[Manifest] | None:
+        return await self._watching.until(await self._selection(kind, namespace, labels), done, wait_s)
+
+    async def mounts_images(self) -> bool:
+        return await self._image_volumes.mounted()
 
     def planning(self, plan: Plan) -> Cluster:
         return PlanningCluster(self, plan)

@@ -18,8 +18,8 @@ SCALE_MANAGER = f"{FIELD_MANAGER}-scale"
 _AS_AGENT = (("fieldManager", FIELD_MANAGER),)
 _STRICT = (*_AS_AGENT, ("fieldValidation", "Strict"))
 _DRY = (("dryRun", "All"),)
-# A lock that was broken is made anew: its delete takes nothing away.
-_MADE_ANEW = frozenset({"Lease"})
+# A lock that was broken, and a Job that has ended, are made anew: their delete takes nothing away.
+_MADE_ANEW = frozenset({"Job", "Lease"})
 UNKNOWN_EFFECT = CallCode.UNAVAILABLE
 MOVED = (CallCode.CONFLICT, CallCode.NOT_FOUND)
 """The object is not the one that was read any more: read it again."""

@@ -1,6 +1,6 @@
 """A cluster that plans: what would be written is asked of the server, remembered, and never written."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -166,6 +166,20 @@ class PlanningCluster(Cluster):
         for manifest in gone:
             self._delete(ObjectRef.of(manifest), manifest, fence)
         return [ObjectRef.of(manifest) for manifest in gone]
+
+    async def until(
+        self,
+        kind: Kind,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        done: Callable[[Sequence[Manifest]], bool],
+        wait_s: float,
+    ) -> Sequence[Manifest] | None:
+        return None
+
+    async def mounts_images(self) -> bool:
+        return await self._cluster.mounts_images()
 
     def planning(self, plan: Plan) -> Cluster:
         return PlanningCluster(self, plan)

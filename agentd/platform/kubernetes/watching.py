@@ -1,7 +1,8 @@
 """Listing and watching the objects of one kind."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -82,6 +83,26 @@ class Watching:
             async with aclosing(followed.follow()) as following:
                 async for change in following:
                     yield change
+
+    async def until(
+        self, selection: Selection, done: Callable[[Sequence[Manifest]], bool], wait_s: float
+    ) -> Sequence[Manifest] | None:
+        """See Cluster.until."""
+        listing = await self.list(selection)
+        found = {_key(item): item for item in listing.items}
+        if done(listing.items):
+            return None
+        try:
+            async with asyncio.timeout(wait_s), aclosing(self.once(selection, listing.version)) as events:
+                async for event in events:
+                    if isinstance(event, Failure):
+                        break
+                    _take_in(found, event)
+                    if done(list(found.values())):
+                        return None
+        except TimeoutError:
+            return list(found.values())
+        return list(found.values())
 
     async def once(self, selection: Selection, version: str) -> AsyncGenerator[Json | Failure]:
         """The events since a version until the server ends the watch. A Failure comes last: why it broke."""
@@ -185,6 +206,13 @@ class _Followed:
             return Change(ChangeKind.GONE, manifest)
         self._told[_key(manifest)] = manifest
         return Change(ChangeKind.PRESENT, manifest)
+
+
+def _take_in(found: dict[_Key, Manifest], event: Json) -> None:
+    if event["type"] == "DELETED":
+        found.pop(_key(event["object"]), None)
+    elif event["type"] != "BOOKMARK":
+        found[_key(event["object"])] = event["object"]
 
 
 def _key(manifest: Manifest) -> _Key:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from random import Random, SystemRandom
 from typing import Any, TypeVar, cast
 
 from agentd.core import Context, Handler, Plan, PlanFence, Subject
@@ -24,6 +25,7 @@ class HandlerContext:
     fence: RecordingFence
     wanted: Mapping[str, Any]
     clock: Callable[[], float]
+    random: Random = field(default_factory=SystemRandom)
     journal: dict[str, Any] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
@@ -40,6 +42,9 @@ class HandlerContext:
 
     def now(self) -> float:
         return self.clock()
+
+    def random_bytes(self, size: int) -> bytes:
+        return self.random.randbytes(size)
 
     def port(self, kind: type[P]) -> P:
         return cast("P", self.ports[kind])
