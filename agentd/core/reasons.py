@@ -81,6 +81,10 @@ class Reason(StrEnum):
         "The provider refuses the request as invalid. The message has its answer; mend the event's data.",
     )
     IN_USE = "in_use", "Something still uses what should go. The message names it; undeploy it, then redrive the event."
+    MIGRATION_FAILED = (
+        "migration_failed",
+        "Airflow's database could not be brought to the release's schema. The message has what the Job said; mend its cause, then redrive the event.",
+    )
     NAME_TAKEN = (
         "name_taken",
         "Another subject holds this name. Choose another name, or delete the other subject first.",

@@ -1,6 +1,6 @@
 """What follows from an environment's spec: its identity in the cloud, its namespace, and everything in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agentd.core import Context
@@ -38,7 +38,7 @@ async def apply_environment(ctx: Context, environment: Environment) -> dict[str,
     return await apply_all(ctx, manifests.inside(environment), in_order=True)
 
 
-async def remove_leftovers(ctx: Context, environment: Environment) -> list[str]:
+async def remove_leftovers(ctx: Context, environment: Environment) -> Sequence[ObjectRef]:
     """Delete what followed from an older spec, or was made by a holder that came late; what that was."""
     keep = [ObjectRef.of(manifest) for manifest in manifests.inside(environment)]
     gone = await ctx.port(Cluster).prune(
@@ -50,8 +50,7 @@ async def remove_leftovers(ctx: Context, environment: Environment) -> list[str]:
     )
     if environment.spec.iam_identity is not None:
         await delete_identity(ctx, environment.name)
-    ctx.progress(f"{len(gone)} objects removed")
-    return [str(ref) for ref in gone]
+    return gone
 
 
 async def delete_identity(ctx: Context, name: str) -> None:

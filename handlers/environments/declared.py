@@ -1,5 +1,8 @@
 """The events of environments. What is desired is brought about whole, whichever event asks: events may come late."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 from agentd.core import Context, handler
 from agentd.events import (
     PROJECTS,
@@ -13,19 +16,23 @@ from agentd.events import (
     EnvironmentWake,
 )
 from handlers.environments import desired, guard, projects, removal, rights
+from handlers.environments.airflow import STEPS, bring_about, remove_others
 from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
+from handlers.environments.instances import check_room, find
 from handlers.environments.power import set_power
 from handlers.environments.project_checks import check_projects
 from handlers.environments.steps import afresh
 from handlers.environments.unlocking import break_lock
-from handlers.manifests import Environment
+from handlers.manifests.airflow import AirflowInstance, Stages, stages
+from handlers.manifests.projects import DeployedProject
 
 _CHECK = "check environment"
 _CHECK_PROJECTS = "check projects"
 _IDENTITY = "ensure identity"
 _APPLY = "apply environment"
-_APPLY_PROJECTS = "apply projects"
+_ACCOUNTS = "apply projects' accounts"
 _MARK = "mark images"
+_RECORD = "record projects"
 _UNDEPLOY = "undeploy projects"
 _POWER = "set power"
 _LEFTOVERS = "remove leftovers"
@@ -33,12 +40,12 @@ _DELETE_IDENTITY = "delete identity"
 _DELETE_NAMESPACE = "delete namespace"
 _BREAK_LOCK = "break lock"
 
-_RECONCILE = (_CHECK, _IDENTITY, _APPLY, _POWER, _LEFTOVERS)
+_RECONCILE = (_CHECK, _IDENTITY, _APPLY, *STEPS, _POWER, _LEFTOVERS)
 
 
 @handler(EnvironmentCreate, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
 async def create(ctx: Context, data: EnvironmentCreate) -> None:
-    """Create the environment's namespace with limits, network policies, access and settings."""
+    """Create the environment's namespace with limits, network policies, access and settings, and its Airflow in it."""
     await _reconcile(ctx, data.environment_name)
 
 
@@ -67,8 +74,10 @@ async def wake(ctx: Context, data: EnvironmentWake) -> None:
         _CHECK_PROJECTS,
         _IDENTITY,
         _APPLY,
-        _APPLY_PROJECTS,
+        _ACCOUNTS,
         _MARK,
+        *STEPS,
+        _RECORD,
         _UNDEPLOY,
         _POWER,
         _LEFTOVERS,
@@ -78,14 +87,18 @@ async def wake(ctx: Context, data: EnvironmentWake) -> None:
 )
 async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
     """Bring the environment and every project in it to what is desired; all are checked before anything is written."""
-    environment = await _checked(ctx, data.environment_name)
-    wanted = await afresh(ctx, _CHECK_PROJECTS, lambda: check_projects(ctx, environment))
-    environment = await afresh(ctx, _IDENTITY, lambda: with_identity(ctx, environment))
+    name = data.environment_name
+    checked = await _checked(ctx, name)
+    wanted = await afresh(ctx, _CHECK_PROJECTS, lambda: _checked_projects(ctx, checked.instance))
+    instance = await _with_identity(ctx, checked.instance)
+    environment, airflow = instance.environment, stages(instance, wanted)
     await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
-    await ctx.step(_APPLY_PROJECTS, lambda: projects.apply_projects(ctx, environment, wanted))
-    await ctx.step(_MARK, lambda: projects.mark_images(ctx, environment.name, wanted))
+    await ctx.step(_ACCOUNTS, lambda: projects.apply_accounts(ctx, environment, wanted))
+    await ctx.step(_MARK, lambda: projects.mark_images(ctx, name, wanted))
+    await bring_about(ctx, instance, airflow)
+    await ctx.step(_RECORD, lambda: projects.record_projects(ctx, environment, wanted))
     await ctx.step(_UNDEPLOY, lambda: projects.undeploy(ctx, environment, wanted))
-    await _settle(ctx, environment)
+    await _settle(ctx, instance, airflow)
 
 
 @handler(EnvironmentReconcile, steps=deploy.steps, timeout_s=deploy.timeout_s, permissions=deploy.permissions)
@@ -117,24 +130,52 @@ async def delete(ctx: Context, data: EnvironmentDelete) -> None:
     await ctx.step(_DELETE_NAMESPACE, lambda: removal.delete_namespace(ctx, name))
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The Airflow that is wanted, and the projects that are live in it."""
+
+    instance: AirflowInstance
+    live: Sequence[DeployedProject]
+
+
 async def _reconcile(ctx: Context, name: str) -> None:
+    """With the builds that are live: only a deploy changes them, and only when it is through."""
     checked = await _checked(ctx, name)
-    environment = await afresh(ctx, _IDENTITY, lambda: with_identity(ctx, checked))
-    await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
-    await _settle(ctx, environment)
+    instance = await _with_identity(ctx, checked.instance)
+    airflow = stages(instance, checked.live)
+    await ctx.step(_APPLY, lambda: apply_environment(ctx, instance.environment))
+    await bring_about(ctx, instance, airflow)
+    await _settle(ctx, instance, airflow)
 
 
-async def _checked(ctx: Context, name: str) -> Environment:
-    """The environment as it is wanted, once it may be changed."""
+async def _checked(ctx: Context, name: str) -> _Checked:
+    """What is wanted, once it may be brought about."""
 
-    async def check() -> Environment:
+    async def check() -> _Checked:
         environment = desired.environment(ctx, name)
         await guard.may_change(ctx, name)
-        return environment
+        checked = _Checked(await find(ctx, environment), await projects.live(ctx, name))
+        check_room(checked.instance, checked.live)
+        return checked
 
     return await afresh(ctx, _CHECK, check)
 
 
-async def _settle(ctx: Context, environment: Environment) -> None:
-    await ctx.step(_POWER, lambda: set_power(ctx, environment))
-    await ctx.step(_LEFTOVERS, lambda: remove_leftovers(ctx, environment))
+async def _checked_projects(ctx: Context, instance: AirflowInstance) -> list[DeployedProject]:
+    wanted = await check_projects(ctx, instance.environment)
+    check_room(instance, wanted)
+    return wanted
+
+
+async def _with_identity(ctx: Context, instance: AirflowInstance) -> AirflowInstance:
+    environment = await afresh(ctx, _IDENTITY, lambda: with_identity(ctx, instance.environment))
+    return replace(instance, environment=environment)
+
+
+async def _settle(ctx: Context, instance: AirflowInstance, airflow: Stages) -> None:
+    async def remove() -> None:
+        gone = [*await remove_leftovers(ctx, instance.environment), *await remove_others(ctx, instance, airflow)]
+        ctx.progress(f"{len(gone)} objects removed")
+
+    await ctx.step(_POWER, lambda: set_power(ctx, instance.environment))
+    await ctx.step(_LEFTOVERS, remove)

@@ -6,14 +6,12 @@ from ipaddress import ip_network
 
 from pydantic import TypeAdapter
 
-from agentd.core import Context, NotReady, Reason
+from agentd.core import Context, NotReady, PermanentError, Reason
 from agentd.events import POWER, PROJECTS, SPEC, DeploymentAction, EnvironmentSpec, Power, ProjectDeployment
 from agentd.platform import ClusterDefaults
 from handlers.environments.problems import Problems
 from handlers.manifests import Environment
-
-# The one that this version knows how to run.
-_AIRFLOW = 3
+from handlers.manifests.airflow import check_major
 
 _PROJECTS = TypeAdapter(tuple[ProjectDeployment, ...])
 
@@ -49,15 +47,10 @@ def wanted(found: Sequence[ProjectDeployment]) -> list[ProjectDeployment]:
 
 
 def _check_airflow(name: str, desired: EnvironmentSpec, problems: Problems) -> None:
-    version = desired.airflow_version
-    major = int(version.partition(".")[0])
-    if major < _AIRFLOW:
-        problems.add(
-            Reason.INVALID_REQUEST,
-            f"environment {name}: Airflow {version} is refused: Airflow 2 has reached its end; set airflow_version to 3",
-        )
-    elif major > _AIRFLOW:
-        problems.add(Reason.UNSUPPORTED, f"environment {name}: this agent cannot run Airflow {version}, only Airflow 3")
+    try:
+        check_major(desired.airflow_version)
+    except PermanentError as error:
+        problems.add(error.reason, f"environment {name}: {error.message}")
 
 
 def _check_egress(desired: EnvironmentSpec, problems: Problems) -> None:

@@ -20,7 +20,16 @@ _INSIDE = (
     "roles.rbac.authorization.k8s.io",
     "serviceaccounts",
 )
-_WORKLOADS = ("deployments.apps", "statefulsets.apps")
+_AIRFLOW = (
+    "deployments.apps",
+    "jobs.batch",
+    "poddisruptionbudgets.policy",
+    "services",
+    "statefulsets.apps",
+)
+# What they hold is nowhere else: they go with the namespace alone.
+_KEPT = ("persistentvolumeclaims", "secrets")
+_AWAITED = ("deployments.apps", "jobs.batch", "pods", "statefulsets.apps")
 
 _IDENTITY = "arn:aws:iam::*:role{identities.path}{identities.role_prefix}*"
 _MAKES_IDENTITY = (
@@ -50,7 +59,9 @@ def reconcile() -> tuple[Permission, ...]:
     return _once(
         kubernetes(("namespaces",), *APPLY),
         kubernetes(_INSIDE, *APPLY, *_PRUNE),
-        kubernetes(_WORKLOADS, "get", "list", "patch"),
+        kubernetes(_AIRFLOW, *APPLY, *_PRUNE),
+        kubernetes(_KEPT, *APPLY),
+        kubernetes(_AWAITED, "list", "watch"),
         granted(),
         _identities(_MAKES_IDENTITY),
         _identities(_REMOVES_IDENTITY),
@@ -74,7 +85,7 @@ def remove() -> tuple[Permission, ...]:
     """What deleting an environment needs."""
     return _once(
         kubernetes(("namespaces",), "delete", "get", "list", "watch"),
-        kubernetes(("configmaps",), "list"),
+        kubernetes(("configmaps", "serviceaccounts"), "list"),
         kubernetes(("leases.coordination.k8s.io",), "get"),
         _identities(_REMOVES_IDENTITY),
         repositories.mark_permissions("project"),

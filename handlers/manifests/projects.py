@@ -47,6 +47,21 @@ class DeployedProject:
     annotations: Mapping[str, str]
     settings: Mapping[str, str]
 
+    @classmethod
+    def of(cls, record: Manifest) -> Self:
+        """Read it back from its record, which does not have what the service account carries."""
+        data, metadata = record["data"], record["metadata"]
+        return cls(
+            project_id=data["id"],
+            project_name=data["name"],
+            build_id=data["build-id"],
+            digest=metadata["annotations"][keys.IMAGE_DIGEST],
+            image=data["image"],
+            identity=data.get("identity"),
+            annotations={},
+            settings=json.loads(data[_SETTINGS]),
+        )
+
 
 def configuration(project: ProjectConfiguration, defaults: ClusterDefaults) -> Manifest:
     """The project's configuration, in the agent's own namespace."""
@@ -79,16 +94,17 @@ def configuration_ref(project_name: str, defaults: ClusterDefaults) -> ObjectRef
 
 def deployed(project: DeployedProject, environment: Environment) -> list[Manifest]:
     """A project in an environment: what is deployed, and who its jobs are."""
-    return [_record(project, environment), _service_account(project, environment)]
+    return [record(project, environment), service_account(project, environment)]
 
 
-def deployed_name(record: Manifest) -> str:
-    """Which project the record of a deployment is about."""
-    name: str = record["metadata"]["annotations"][keys.PROJECT_NAME]
+def deployed_name(manifest: Manifest) -> str:
+    """Which project the record of a deployment, or the account of its jobs, is about."""
+    name: str = manifest["metadata"]["annotations"][keys.PROJECT_NAME]
     return name
 
 
-def _record(project: DeployedProject, environment: Environment) -> Manifest:
+def record(project: DeployedProject, environment: Environment) -> Manifest:
+    """What is deployed: it is written when the build is live, and says which one is."""
     data = {
         "id": project.project_id,
         "name": project.project_name,
@@ -105,7 +121,8 @@ def _record(project: DeployedProject, environment: Environment) -> Manifest:
     return {"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.name, "metadata": metadata, "data": data}
 
 
-def _service_account(project: DeployedProject, environment: Environment) -> Manifest:
+def service_account(project: DeployedProject, environment: Environment) -> Manifest:
+    """Who the project's jobs are."""
     metadata = _metadata(labels.kubernetes_name(project.project_name), project, environment)
     metadata["annotations"].update(project.annotations)
     return {

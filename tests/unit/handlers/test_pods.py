@@ -26,10 +26,10 @@ async def start(at: World, name: str, security: dict[str, Any], **container: Any
 
 
 async def environment(at: World, **quotas: Any) -> None:
-    """An environment, once the quota counts."""
+    """An environment, once the quota counts the pods of its Airflow: five, and the migration's no more."""
     await at.run(at.create(quotas=Quotas(**quotas)))
     path = f"/api/v1/namespaces/{at.name}/resourcequotas/environment"
-    await at.hands.until(path, lambda quota: (quota.get("status") or {}).get("used", {}).get("pods") is not None)
+    await at.hands.until(path, lambda quota: (quota.get("status") or {}).get("used", {}).get("pods") == "5")
 
 
 async def test_a_restricted_pod_is_admitted_and_asks_for_something(at: World) -> None:
@@ -50,15 +50,15 @@ async def test_a_pod_that_is_not_restricted_is_refused(at: World, security: dict
         await start(at, "job", security)
 
 
-async def test_a_container_that_asks_for_nothing_fits_a_small_quota(at: World) -> None:
-    await environment(at, cpu="50m", memory="100Mi")
+async def test_a_container_that_asks_for_nothing_asks_for_little(at: World) -> None:
+    await environment(at, cpu="700m", memory="2816Mi")
     await start(at, "one", RESTRICTED)
     with pytest.raises(Refused, match="exceeded quota: environment"):
         await start(at, "two", RESTRICTED)
 
 
 async def test_no_more_pods_than_the_quota_allows(at: World) -> None:
-    await environment(at, pods=1)
+    await environment(at, pods=6)
     await start(at, "one", RESTRICTED)
     with pytest.raises(Refused, match="exceeded quota: environment"):
         await start(at, "two", RESTRICTED)

@@ -9,6 +9,7 @@ from agentd.core import PermanentError, Reason, Subject
 from agentd.events import Quotas
 from agentd.platform import Kind, keys
 from handlers.manifests.kinds import DEPLOYMENT, STATEFUL_SET
+from handlers.manifests.labels import AIRFLOW
 from tests.unit.handlers.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,7 +69,7 @@ async def start_workloads(at: World, marks: dict[str, str]) -> None:
 
 
 async def replicas(at: World) -> dict[str, tuple[int, str | None]]:
-    """How many replicas each workload should have, and how many it remembers."""
+    """How many replicas each workload but Airflow's own should have, and how many it remembers."""
     found = [item for kind in (DEPLOYMENT, STATEFUL_SET) for item in await at.cluster.list(kind, namespace=at.name)]
     return {
         item["metadata"]["name"]: (
@@ -76,6 +77,7 @@ async def replicas(at: World) -> dict[str, tuple[int, str | None]]:
             (item["metadata"].get("annotations") or {}).get(keys.REPLICAS),
         )
         for item in found
+        if item["metadata"].get("labels", {}).get(keys.COMPONENT) != AIRFLOW
     }
 
 

@@ -25,14 +25,15 @@ from agentd.events import (
     ProjectDelete,
     ProjectDeployment,
 )
-from agentd.platform import Cluster, ClusterDefaults, Kind, Manifest, ObjectRef
+from agentd.platform import AirflowDefaults, Cluster, ClusterDefaults, Kind, Manifest, ObjectRef
 from agentd.platform.aws.session import AwsSession
 from agentd.platform.config import ClusterConfig
 from agentd.platform.kubernetes import KubernetesCluster
 from agentd.telemetry import Metrics
 from handlers import HANDLERS
 from handlers.manifests import INSIDE, PROJECT_KINDS
-from handlers.manifests.kinds import CONFIG_MAP, NAMESPACE
+from handlers.manifests.airflow import PRUNED
+from handlers.manifests.kinds import CONFIG_MAP, NAMESPACE, PERSISTENT_VOLUME_CLAIM, SECRET
 from tests.conformance.cluster.relay import Relay
 from tests.conformance.cluster.support import Hands, Server, adapter, relayed, write_kubeconfig
 from tests.conformance.registry.support import Bench, RecordingFence
@@ -179,14 +180,20 @@ class World:
             await self.cluster.list(
                 kind, namespace=self.name, labels={"conveyor.internal/environment-id": self.environment_id}
             )
-            for kind in sorted({*INSIDE, *PROJECT_KINDS})
+            for kind in sorted({*INSIDE, *PROJECT_KINDS, *PRUNED, SECRET, PERSISTENT_VOLUME_CLAIM})
         ]
-        return {f"{item['kind']}/{item['metadata']['name']}" for items in found for item in items}
+        return {f"{item['kind']}/{_plain(item)}" for items in found for item in items}
 
     async def deployed(self, project: Project) -> dict[str, tuple[str, ...]]:
         """The environments that use each of the project's builds."""
         images = await self.registry.registry.images(self.registry.name(project.name))
         return {tag: image.deployed_to for image in images for tag in image.tags if tag in project.builds}
+
+
+def _plain(item: Manifest) -> str:
+    """An object's name; of a Job without the digest at its end."""
+    name: str = item["metadata"]["name"]
+    return name.rpartition("-")[0] if item["kind"] == "Job" else name
 
 
 def _target(path: str, body: Any) -> str:
@@ -220,9 +227,12 @@ async def world(
         registry_bench(session, call_timeout_s=5) as registry,
     ):
         kubeconfig = write_kubeconfig(folder / "kubeconfig", relay.url, {"token": "a token"})
-        config = ClusterConfig.model_validate({"access": "kubeconfig", "kubeconfig": kubeconfig})
+        config = ClusterConfig.model_validate(
+            {"access": "kubeconfig", "kubeconfig": kubeconfig, "system_namespace": system}
+        )
         async with adapter(config, Metrics()) as cluster:
-            control = Control(registry, {Cluster: cluster, ClusterDefaults: defaults})
+            ports = {Cluster: cluster, ClusterDefaults: defaults, AirflowDefaults: AirflowDefaults()}
+            control = Control(registry, ports)
             name = f"e{unique}"
             made = World(control, cluster, relay, server.hands, registry, cloud, defaults, name, str(uuid4()))
             yield made

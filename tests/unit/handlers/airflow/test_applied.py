@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agentd.core import Subject
-from agentd.events import Power
 from agentd.platform import AirflowDefaults, Applied, Manifest
 from agentd.platform.airflow_defaults import Nodes, SharedLogs
+from handlers.manifests import inside, namespace
 from handlers.manifests.airflow import AirflowInstance, objects
 from handlers.manifests.airflow.workers import worker
 from handlers.manifests.projects import deployed
@@ -25,32 +25,38 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 _CHOICE = replace(DEFAULTS, spot=Nodes(), on_demand=Nodes(), priority_class=None, logs=SharedLogs())
 
 
-def wanted(at: World, power: Power = Power.AWAKE, **more: Any) -> AirflowInstance:
-    environment = replace(PLAIN, name=at.name, defaults=at.defaults, power=power)
+def wanted(at: World, **more: Any) -> AirflowInstance:
+    environment = replace(PLAIN, name=at.name, defaults=at.defaults)
     return replace(instance(environment, **more), defaults=_CHOICE)
 
 
-async def apply(at: World, found: Sequence[Manifest], generation: int = 1) -> Counter[str]:
+async def apply(at: World, found: Sequence[Manifest]) -> Counter[str]:
     """Bring objects about, in their order; what that took."""
-    fence = RecordingFence(Subject("environment", at.environment_id), at.registry.owner_id, generation)
+    fence = RecordingFence(Subject("environment", at.environment_id), at.registry.owner_id)
     return Counter([(await at.cluster.apply(manifest, fence=fence)).value for manifest in found])
 
 
-def everything(at: World, power: Power = Power.AWAKE) -> list[Manifest]:
+async def bare(at: World) -> None:
+    """An environment without its Airflow."""
+    environment = wanted(at).environment
+    await apply(at, [namespace(environment), *inside(environment)])
+
+
+def everything(at: World) -> list[Manifest]:
     environment = wanted(at).environment
     records = [manifest for project in PROJECTS for manifest in deployed(project, environment)]
-    return [*records, *objects(wanted(at, power), PROJECTS, APPLICATIONS)]
+    return [*records, *objects(wanted(at), PROJECTS, APPLICATIONS)]
 
 
 async def test_all_of_it_is_admitted_and_comes_again_without_a_write(at: World) -> None:
-    await at.run(at.create())
+    await bare(at)
     found = everything(at)
     assert await apply(at, found) == Counter({Applied.CREATED.value: len(found)})
     assert await apply(at, found) == Counter({Applied.UNCHANGED.value: len(found)})
 
 
 async def test_its_pods_are_admitted_under_the_restricted_standard(at: World) -> None:
-    await at.run(at.create())
+    await bare(at)
     await apply(at, everything(at))
     root = f"/api/v1/namespaces/{at.name}"
     templates = [
@@ -70,43 +76,15 @@ async def test_its_pods_are_admitted_under_the_restricted_standard(at: World) ->
 
 
 async def test_a_deploy_changes_what_loads_dags_and_nothing_else(at: World) -> None:
-    await at.run(at.create())
+    await bare(at)
     await apply(at, objects(wanted(at)))
     await at.writes()
     await apply(at, objects(wanted(at), PROJECTS))
     assert await at.writes() == Counter({"PATCH airflow-worker": 1, "PATCH airflow-dag-processor": 1})
 
 
-async def test_it_goes_to_sleep_and_wakes_as_it_was(at: World) -> None:
-    await at.run(at.create())
-    awake = everything(at)
-    await apply(at, awake)
-    await running(at)
-    asleep = everything(at, Power.HIBERNATED)
-    workloads = sum(manifest["kind"] in ("Deployment", "StatefulSet") for manifest in asleep)
-    assert (await apply(at, asleep))[Applied.CHANGED.value] == workloads
-    await at.writes()
-    # What stops workloads by their replicas has nothing left to do, and nothing to remember.
-    await at.run(at.hibernate(), 2)
-    assert not [call.path for call in at.relay.writes if "/apps/" in call.path]
-    await at.run(at.wake(), 3)
-    await apply(at, awake, generation=3)
-    await running(at)
-
-
-async def running(at: World) -> None:
-    """Wait until every pod of Airflow's own is there; until then controllers write to its workloads all the time."""
-    for manifest in objects(wanted(at), PROJECTS, APPLICATIONS):
-        if manifest["kind"] in ("Deployment", "StatefulSet"):
-            path = f"/apis/apps/v1/namespaces/{at.name}/{manifest['kind'].lower()}s/{manifest['metadata']['name']}"
-            replicas = manifest["spec"]["replicas"]
-            await at.hands.until(
-                path, lambda found, n=replicas: (found.get("status") or {}).get("availableReplicas") == n
-            )
-
-
 async def test_the_installations_own_choice_is_a_choice_that_is_admitted(at: World) -> None:
-    await at.run(at.create())
+    await bare(at)
     environment = replace(PLAIN, name=at.name, defaults=at.defaults)
     found = objects(replace(instance(environment), defaults=AirflowDefaults()))
     assert await apply(at, found) == Counter({Applied.CREATED.value: len(found)})
