@@ -5,6 +5,7 @@ from agentd.platform import Cluster, Manifest, ObjectRef
 from handlers.environments import waiting
 from handlers.environments.instances import own
 from handlers.environments.steps import apply_all
+from handlers.environments.waiting import Patience
 from handlers.manifests.airflow import PRUNED, AirflowInstance, Stages, keys_ref
 from handlers.manifests.kinds import DEPLOYMENT, JOB, SECRET, STATEFUL_SET
 from handlers.manifests.labels import AIRFLOW, STREAMING
@@ -22,14 +23,15 @@ STEPS = (PREPARE, START_DATABASE, MIGRATE, START, STOP, STOP_DATABASE)
 
 async def bring_about(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
     """Bring Airflow up, or down and the database after it. NotReady with what is not ready yet, and what is said of it."""
+    patience = Patience(ctx)
     await ctx.step(PREPARE, lambda: _prepare(ctx, instance, wanted))
     if instance.environment.hibernated:
-        await ctx.step(STOP, lambda: _stop(ctx, instance, wanted))
-        await ctx.step(STOP_DATABASE, lambda: _stop_database(ctx, instance, wanted))
+        await ctx.step(STOP, lambda: _stop(ctx, patience, instance, wanted))
+        await ctx.step(STOP_DATABASE, lambda: _stop_database(ctx, patience, instance, wanted))
     else:
-        await ctx.step(START_DATABASE, lambda: _start_database(ctx, instance, wanted))
-        await ctx.step(MIGRATE, lambda: _migrate(ctx, instance, wanted))
-        await ctx.step(START, lambda: _start(ctx, instance, wanted))
+        await ctx.step(START_DATABASE, lambda: _start_database(ctx, patience, instance, wanted))
+        await ctx.step(MIGRATE, lambda: _migrate(ctx, patience, instance, wanted))
+        await ctx.step(START, lambda: _start(ctx, patience, instance, wanted))
 
 
 async def remove_others(ctx: Context, instance: AirflowInstance, wanted: Stages) -> list[ObjectRef]:
@@ -63,16 +65,16 @@ async def _are_others(ctx: Context, instance: AirflowInstance, error: PermanentE
     return error.reason is Reason.INVALID_REQUEST and made.keys() == ours.keys() and made != ours
 
 
-async def _start_database(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
+async def _start_database(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     await apply_all(ctx, wanted.database, in_order=True)
-    await waiting.rolled_out(ctx, instance, STATEFUL_SET, wanted.database)
+    await waiting.rolled_out(ctx, patience, instance, STATEFUL_SET, wanted.database)
 
 
-async def _migrate(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
+async def _migrate(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     for job in wanted.migration:
         await _refuse_failed(ctx, instance, job)
         await apply_all(ctx, [job])
-        await waiting.ended(ctx, instance, job)
+        await waiting.ended(ctx, patience, instance, job)
         await _refuse_failed(ctx, instance, job)
 
 
@@ -87,20 +89,20 @@ async def _refuse_failed(ctx: Context, instance: AirflowInstance, job: Manifest)
     raise TransientError(Reason.MIGRATION_FAILED, said)
 
 
-async def _start(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
+async def _start(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     await apply_all(ctx, wanted.components)
-    await waiting.rolled_out(ctx, instance, DEPLOYMENT, wanted.components)
+    await waiting.rolled_out(ctx, patience, instance, DEPLOYMENT, wanted.components)
     await apply_all(ctx, wanted.streaming)
 
 
-async def _stop(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
+async def _stop(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     """Everything that uses the database, a migration that still runs included."""
     await apply_all(ctx, [*wanted.streaming, *wanted.components])
     name = instance.environment.name
     await ctx.port(Cluster).prune((JOB,), namespace=name, labels=own(ctx), keep=(), fence=ctx.fence)
-    await waiting.stopped(ctx, instance, database=False)
+    await waiting.stopped(ctx, patience, instance, database=False)
 
 
-async def _stop_database(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
+async def _stop_database(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     await apply_all(ctx, wanted.database, in_order=True)
-    await waiting.stopped(ctx, instance, database=True)
+    await waiting.stopped(ctx, patience, instance, database=True)

@@ -1,5 +1,6 @@
 """Whether what has been started is ready, or what has been stopped is gone: a short look, then the event waits elsewhere."""
 
+import asyncio
 from collections.abc import Sequence
 
 from agentd.core import Context, NotReady
@@ -14,7 +15,21 @@ from handlers.manifests.labels import AIRFLOW, STREAMING
 _ENDED = ("Succeeded", "Failed")
 
 
-async def rolled_out(ctx: Context, instance: AirflowInstance, kind: Kind, wanted: Sequence[Manifest]) -> None:
+class Patience:
+    """How long an attempt waits in place, over all that it waits for: then it gives its slot back."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._until = asyncio.get_running_loop().time() + ctx.port(ClusterDefaults).ready_wait_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left of it."""
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+
+async def rolled_out(
+    ctx: Context, patience: Patience, instance: AirflowInstance, kind: Kind, wanted: Sequence[Manifest]
+) -> None:
     """Return once each workload of the kind has the pods that it should have now, all of them at work, and no others.
 
     NotReady names those that have not, and what is the matter with their pods.
@@ -27,7 +42,7 @@ async def rolled_out(ctx: Context, instance: AirflowInstance, kind: Kind, wanted
         namespace=instance.environment.name,
         labels=own(ctx),
         done=lambda found: names <= {_name(workload) for workload in found if troubles.of_workload(workload) is None},
-        wait_s=_patience_s(ctx),
+        wait_s=patience.left_s,
     )
     if found is None:
         return
@@ -37,7 +52,7 @@ async def rolled_out(ctx: Context, instance: AirflowInstance, kind: Kind, wanted
     raise NotReady("; ".join([*said, *await pods(ctx, instance)]))
 
 
-async def ended(ctx: Context, instance: AirflowInstance, job: Manifest) -> None:
+async def ended(ctx: Context, patience: Patience, instance: AirflowInstance, job: Manifest) -> None:
     """Return once the Job has succeeded or failed. NotReady until then."""
     name = _name(job)
     found = await ctx.port(Cluster).until(
@@ -45,13 +60,13 @@ async def ended(ctx: Context, instance: AirflowInstance, job: Manifest) -> None:
         namespace=instance.environment.name,
         labels=own(ctx),
         done=lambda found: any(_name(one) == name and _has_ended(one) for one in found),
-        wait_s=_patience_s(ctx),
+        wait_s=patience.left_s,
     )
     if found is not None:
         raise NotReady("; ".join([f"Job {name} has not ended yet", *await pods(ctx, instance)]))
 
 
-async def stopped(ctx: Context, instance: AirflowInstance, *, database: bool) -> None:
+async def stopped(ctx: Context, patience: Patience, instance: AirflowInstance, *, database: bool) -> None:
     """Return once no pod of Airflow's is left, of its database or of everything else. NotReady names those that are."""
 
     def left(found: Sequence[Manifest]) -> list[str]:
@@ -62,7 +77,7 @@ async def stopped(ctx: Context, instance: AirflowInstance, *, database: bool) ->
         namespace=instance.environment.name,
         labels={},
         done=lambda found: not left(found),
-        wait_s=_patience_s(ctx),
+        wait_s=patience.left_s,
     )
     if found is not None:
         raise NotReady(f"these pods of environment {instance.environment.name} still run: {', '.join(left(found))}")
@@ -80,11 +95,6 @@ async def pods(ctx: Context, instance: AirflowInstance) -> list[str]:
     found = await ctx.port(Cluster).list(POD, namespace=instance.environment.name, labels={keys.NAME: AIRFLOW})
     told = [(pod, troubles.of_pod(pod)) for pod in found if _component(pod) != AirflowComponent.WORKER]
     return [f"pod {_name(pod)}: {why}" for pod, why in told if why is not None]
-
-
-def _patience_s(ctx: Context) -> float:
-    """How long a step waits in place, in seconds."""
-    return ctx.port(ClusterDefaults).ready_wait_s
 
 
 def _has_ended(job: Manifest) -> bool:
