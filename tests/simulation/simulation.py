@@ -31,7 +31,7 @@ from tests.simulation.queues.server import Listener
 from tests.simulation.scene import COMMANDS, DEAD_LETTERS, HOOKS, REPORTS, Scene, Violation, listeners
 from tests.simulation.story import audience
 from tests.simulation.trace import Trace
-from tests.simulation.world import Fault, Faults, World, WorldSettings, Write
+from tests.simulation.world import Fault, Faults, Pace, World, WorldSettings, Write
 
 OWNER_ID = "sim-owner"
 REST_WITHIN_S = 1800.0
@@ -135,7 +135,7 @@ class _Simulation(Listener):
         settings = WorldSettings(
             owner_id=OWNER_ID,
             tenant_id=audience().tenant_id,
-            namespace_end_s=(0.1, self._setup.namespace_end_s),
+            pace=Pace(namespace_end_s=(0.1, self._setup.namespace_end_s)),
         )
         world = World(plan.seed, faults, settings)
         await world.__aenter__()

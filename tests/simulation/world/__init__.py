@@ -1,6 +1,7 @@
 """The world around the agent, simulated: one cloud account and one cluster, with everything that goes wrong in them."""
 
 from tests.simulation.world.faults import ECR, IAM, KUBERNETES, Fault, FaultKind, Faults, Profile
+from tests.simulation.world.kube import Pace
 from tests.simulation.world.truth import Api, Asked, Caller, Marks, Seen, Write
 from tests.simulation.world.world import World, WorldSettings
 
@@ -15,6 +16,7 @@ __all__ = [
     "FaultKind",
     "Faults",
     "Marks",
+    "Pace",
     "Profile",
     "Seen",
     "World",

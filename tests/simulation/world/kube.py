@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from agentd.core import Runtime
 from agentd.embedded.kube.admission import admit, check_admission
 from agentd.embedded.kube.bootstrap import bootstrap
+from agentd.embedded.kube.controllers.claims import CLAIM_PROTECTION
 from agentd.embedded.kube.controllers.controller import Controller, Hands, Key
 from agentd.embedded.kube.controllers.garbage import GarbageCollector
 from agentd.embedded.kube.controllers.manager import Controllers
@@ -38,6 +39,7 @@ from agentd.platform.kubernetes.marks import STAMPS
 from tests.simulation.world.faults import KUBERNETES
 from tests.simulation.world.memo import Memo, Question
 from tests.simulation.world.truth import About, Api, Asked, Books, Marks, Seen
+from tests.simulation.world.workloads import Workloads
 
 _KINDS = Kinds()
 """The built-in ones: nobody ever adds kinds to a simulated cluster."""
@@ -92,22 +94,33 @@ class KubeRuntime(Runtime):
         return self.drawn.pop() if self.drawn else Runtime.new_id(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How quick what is behind the server is; each time is drawn anew, between the two."""
+
+    namespace_end_s: tuple[float, float] = (0.1, 3.0)
+    """From a namespace's deletion until it is gone, when nothing holds it."""
+    ready_s: tuple[float, float] = (0.05, 5.0)
+    """From a workload's change until its pods are as it says, or a Job's creation until it has ended: most are waited for."""
+
+
 class Kube:
-    """One cluster. Only controllers that agents can tell from none are at work: nothing runs in it."""
+    """One cluster. Only controllers that agents can tell from none are at work: what runs in it has a status, and no pods."""
 
     def __init__(
         self,
         books: Books,
         wall: Callable[[], float],
         dice: random.Random,
-        namespace_end_s: tuple[float, float],
+        pace: Pace,
         memo: Memo,
     ) -> None:
         self._memo = memo
         self._books = books
         self._runtime = KubeRuntime(wall, dice)
         self._dice = dice
-        self._namespace_end_s = namespace_end_s
+        self._namespace_end_s = pace.namespace_end_s
+        self._workloads = Workloads(self._runtime.monotonic, dice, pace.ready_s)
         self._ends_at: dict[str, float] = {}
         self.state = State(self._runtime)
         bootstrap(self.state)
@@ -115,7 +128,8 @@ class Kube:
     def controllers(self) -> Controllers:
         """From now on changes are followed; somebody has to run them."""
         patient = Controller("namespace-lifecycle", NAMESPACE_LIFECYCLE.keys, self._end_namespace)
-        return Controllers(self.state, (NAMESPACE_CONTENTS, patient, GarbageCollector().controller()))
+        first = (NAMESPACE_CONTENTS, patient, GarbageCollector().controller(), CLAIM_PROTECTION)
+        return Controllers(self.state, (*first, *self._workloads.controllers()))
 
     def read(
         self, method: str, path: str, query: Mapping[str, str], body: Json = None, content_type: str = ""
@@ -308,7 +322,7 @@ def _of_labels(labels: Mapping[str, str]) -> Marks:
 def _seen(kind: Kind, item: ObjectView) -> Seen:
     metadata = item["metadata"]
     labels = {key: value for key, value in labels_of(item).items() if key not in STAMPS}
-    content = {key: value for key, value in item.items() if key not in _NO_CONTENT}
+    content = _settled(kind, item)
     return Seen(
         obj=str(ObjectRef(_kind(kind), metadata["name"], metadata.get("namespace"))),
         service=KUBERNETES,
@@ -317,3 +331,14 @@ def _seen(kind: Kind, item: ObjectView) -> Seen:
         content={**content, "labels": labels, **{key: metadata[key] for key in _KEPT if key in metadata}},
         terminating=is_terminating(item),
     )
+
+
+def _settled(kind: Kind, item: ObjectView) -> Object:
+    """An object's content, but for what is drawn anew in every run: keys, and the id that a Job knows its pods by."""
+    content = {key: value for key, value in item.items() if key not in _NO_CONTENT}
+    if kind.kind == "Secret":
+        return {**content, "data": sorted(content.get("data", {}))}
+    if kind.kind == "Job":
+        settled: Object = json.loads(dump(content).decode().replace(item["metadata"]["uid"], "uid"))
+        return settled
+    return content

@@ -31,6 +31,7 @@ from tests.virtual_time import START
 if TYPE_CHECKING:
     from tests.simulation.world.world import WorldSettings
 
+_ACCOUNTS = ("", "serviceaccounts")
 _LEASES = ("coordination.k8s.io", "leases")
 _PIN = "pin"
 _FINALIZER = "simulated/pin"
@@ -50,6 +51,7 @@ class People:
         self._clouds: dict[str, tuple[Ecr | Iam, str, Repository | Role]] = {}
         self._objects: dict[_Place, tuple[Object, str]] = {}
         self._create(NAMESPACES, "", settings.cluster.system_namespace)
+        self._create(_ACCOUNTS, settings.cluster.system_namespace, "default")
 
     # -- pipelines and people ------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from agentd.embedded.kube.kinds import NAMESPACES
-from tests.simulation.world import Fault, FaultKind, Faults, World, WorldSettings
+from tests.simulation.world import Fault, FaultKind, Faults, Pace, World, WorldSettings
 from tests.simulation.world import ecr as ecr_module
 from tests.simulation.world import iam as iam_module
 from tests.simulation.world.agent import play
@@ -288,7 +288,7 @@ def test_a_defect_of_the_simulation_reaches_the_caller() -> None:
 
 def test_a_namespace_takes_its_time_to_end_and_a_pinned_one_stays() -> None:
     async def story() -> None:
-        async with World(1, settings=WorldSettings(namespace_end_s=(2.0, 2.0))) as world:
+        async with World(1, settings=WorldSettings(pace=Pace(namespace_end_s=(2.0, 2.0)))) as world:
             store = world._kube.state.store
             for name in ("dev", "pinned"):
                 world.people.plant_namespace(name)

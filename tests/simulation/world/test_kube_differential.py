@@ -30,7 +30,7 @@ from agentd.platform.kubernetes import marks
 from agentd.platform.kubernetes.calls import APPLY_PATCH, JSON_PATCH, MERGE_PATCH
 from handlers.manifests import Environment, inside, namespace
 from tests.conformance.registry.support import RecordingFence
-from tests.simulation.world.kube import Kube
+from tests.simulation.world.kube import Kube, Pace
 from tests.simulation.world.memo import Memo
 from tests.simulation.world.truth import Asked, Books, Caller
 
@@ -112,7 +112,7 @@ async def pair(seed: int, memo: Memo) -> AsyncIterator[Pair]:
     ticks = [1_700_000_000.0]
     state = State(Runtime(wall=lambda: ticks[0], random=Random(seed)))
     bootstrap(state)
-    kube = Kube(Books(), lambda: ticks[0], Random(seed), (0.0, 0.0), memo)
+    kube = Kube(Books(), lambda: ticks[0], Random(seed), Pace((0.0, 0.0), (0.0, 0.0)), memo)
     async with TestServer(Api(state).application()) as server, ClientSession() as http:
         yield Pair(http, str(server.make_url("")).rstrip("/"), kube, ticks)
 

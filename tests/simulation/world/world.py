@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from agentd.core import Runtime
-from agentd.platform import Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
+from agentd.platform import AirflowDefaults, Cluster, ClusterDefaults, Identities, ImageRegistry, RepositoryDefaults
 from agentd.platform.aws.ecr import EcrRegistry
 from agentd.platform.aws.iam import IamIdentities
 from agentd.platform.config import ClusterConfig, IdentitiesConfig, RegistryConfig
@@ -18,7 +18,7 @@ from tests.simulation.world import cluster_client, ecr, iam
 from tests.simulation.world.aws import ACCOUNT, Client
 from tests.simulation.world.faults import ECR, HEALTHY, IAM, KUBERNETES, Fault, Faults
 from tests.simulation.world.gate import Gate, Watcher, Weather
-from tests.simulation.world.kube import Kube
+from tests.simulation.world.kube import Kube, Pace
 from tests.simulation.world.memo import Memo
 from tests.simulation.world.people import People
 from tests.simulation.world.truth import Books, Seen, Write
@@ -47,8 +47,7 @@ class WorldSettings:
     tenant_id: str = "tenant-1"
     latency_s: tuple[float, float] = (0.005, 0.15)
     """Of a call that nothing happens to."""
-    namespace_end_s: tuple[float, float] = (0.1, 3.0)
-    """From a namespace's deletion until it is gone, when nothing holds it."""
+    pace: Pace = field(default_factory=Pace)
     delete_wait_s: float = 4.0
     """See ClusterDefaults. A wait that is too short costs the agent some fifty calls to find out what is in its way."""
     registry: RegistryConfig = field(default_factory=RegistryConfig)
@@ -82,7 +81,7 @@ class World:
         self._ecr = ecr.Ecr(self._books, clock.now)
         self._iam = iam.Iam(self._books, clock.now)
         dice = self._weather.dice(KUBERNETES)
-        self._kube = Kube(self._books, clock.now, dice, settings.namespace_end_s, memo)
+        self._kube = Kube(self._books, clock.now, dice, settings.pace, memo)
         self._acting: asyncio.Task[None]
         self.people = People(settings, self._ecr, self._iam, self._kube)
 
@@ -128,6 +127,7 @@ class World:
             RepositoryDefaults: config.registry.defaults(),
             Cluster: cluster,
             ClusterDefaults: config.cluster_defaults(),
+            AirflowDefaults: AirflowDefaults(),
             Identities: identities,
         }
 
