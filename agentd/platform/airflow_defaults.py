@@ -130,6 +130,15 @@ RESOURCES: Mapping[AirflowComponent, Resources] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each step of a deploy may take before it is given up, in seconds. What can never come up is not waited for."""
+
+    check_s: float = 900.0
+    start_s: float = 900.0
+    parse_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class AirflowDefaults:
     """Handlers get it by `ctx.port(AirflowDefaults)`."""
 
@@ -149,6 +158,7 @@ class AirflowDefaults:
     image_pull_secrets: tuple[str, ...] = ()
     """Names of Secrets in the environments' namespaces, for registries that nodes cannot pull from by themselves."""
     priority_class: str | None = None
+    patience: Patience = Patience()
 
 
 def _pg_name(template: str, environment: str) -> str:

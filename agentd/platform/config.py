@@ -18,6 +18,7 @@ from agentd.platform.airflow_defaults import (
     ClusterDatabase,
     ExternalDatabase,
     Nodes,
+    Patience,
     Release,
     RemoteLogs,
     Resources,
@@ -290,6 +291,22 @@ class ComponentResourcesConfig(Config):
     """Memory at which the container is ended."""
 
 
+class AirflowPatienceConfig(Config):
+    """How long the steps of a deploy may take before it is given up, and the previous builds are put back."""
+
+    check_s: Annotated[float, Field(ge=10, le=7200)] = 900.0
+    """Reading all builds before they are deployed, the pull of their images included, in seconds: some seconds for a build whose
+    image is there; minutes for one of gigabytes, or where a node has to be added first."""
+    start_s: Annotated[float, Field(ge=10, le=7200)] = 900.0
+    """Until the DAG processor is at work with the new builds, in seconds: half a minute, beside waiting for images and nodes."""
+    parse_s: Annotated[float, Field(ge=10, le=7200)] = 600.0
+    """Until it has read every DAG of the new builds, in seconds: it takes seconds, and up to 50 s for each file that is slow."""
+
+    def defaults(self) -> Patience:
+        """What handlers need of it."""
+        return Patience(self.check_s, self.start_s, self.parse_s)
+
+
 class AirflowApiConfig(Config):
     """The Airflows' REST APIs: how they are reached, and how patiently."""
 
@@ -345,6 +362,7 @@ class AirflowConfig(Config):
     database: AirflowDatabaseConfig = AirflowDatabaseConfig()
     logs: AirflowLogsConfig = AirflowLogsConfig()
     api: AirflowApiConfig = AirflowApiConfig()
+    patience: AirflowPatienceConfig = AirflowPatienceConfig()
 
     def defaults(self) -> AirflowDefaults:
         """What handlers need of it."""
@@ -362,6 +380,7 @@ class AirflowConfig(Config):
             resources={**RESOURCES, **own},
             image_pull_secrets=self.image_pull_secrets,
             priority_class=self.priority_class,
+            patience=self.patience.defaults(),
         )
 
 

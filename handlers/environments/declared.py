@@ -1,6 +1,6 @@
 """The events of environments. What is desired is brought about whole, whichever event asks: events may come late."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentd.core import Context, handler
@@ -18,10 +18,13 @@ from agentd.events import (
 from handlers.environments import desired, guard, projects, removal, rights
 from handlers.environments.airflow import STEPS, bring_about, remove_others
 from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
+from handlers.environments.checking import check_builds
 from handlers.environments.instances import check_room, find
 from handlers.environments.power import set_power
 from handlers.environments.project_checks import check_projects
+from handlers.environments.proof import Failure
 from handlers.environments.steps import afresh
+from handlers.environments.switching import Switch, restore, switch
 from handlers.environments.unlocking import break_lock
 from handlers.manifests.airflow import AirflowInstance, Stages, stages
 from handlers.manifests.projects import DeployedProject
@@ -31,7 +34,11 @@ _CHECK_PROJECTS = "check projects"
 _IDENTITY = "ensure identity"
 _APPLY = "apply environment"
 _ACCOUNTS = "apply projects' accounts"
+_CHECK_BUILDS = "check builds"
 _MARK = "mark images"
+_BEGIN = "begin to switch"
+_SWITCH = "switch builds"
+_RESTORE = "restore builds"
 _RECORD = "record projects"
 _UNDEPLOY = "undeploy projects"
 _POWER = "set power"
@@ -74,9 +81,13 @@ async def wake(ctx: Context, data: EnvironmentWake) -> None:
         _CHECK_PROJECTS,
         _IDENTITY,
         _APPLY,
+        _CHECK_BUILDS,
         _ACCOUNTS,
-        _MARK,
         *STEPS,
+        _MARK,
+        _BEGIN,
+        _SWITCH,
+        _RESTORE,
         _RECORD,
         _UNDEPLOY,
         _POWER,
@@ -86,19 +97,42 @@ async def wake(ctx: Context, data: EnvironmentWake) -> None:
     permissions=rights.deploy(),
 )
 async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
-    """Bring the environment and every project in it to what is desired; all are checked before anything is written."""
+    """Bring the environment and every project in it to what is desired; all are checked before anything is written.
+
+    New builds are read by their Airflow before anything that runs is touched, and must live before they count as deployed;
+    otherwise those that were live come back, and the event fails with why.
+    """
     name = data.environment_name
     checked = await _checked(ctx, name)
     wanted = await afresh(ctx, _CHECK_PROJECTS, lambda: _checked_projects(ctx, checked.instance))
     instance = await _with_identity(ctx, checked.instance)
-    environment, airflow = instance.environment, stages(instance, wanted)
+    environment, found = instance.environment, Switch(instance, checked.live, wanted)
     await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
+    dags = await ctx.step(_CHECK_BUILDS, lambda: _check_builds(ctx, found))
     await ctx.step(_ACCOUNTS, lambda: projects.apply_accounts(ctx, environment, wanted))
+    await bring_about(ctx, instance, stages(instance, checked.live))
     await ctx.step(_MARK, lambda: projects.mark_images(ctx, name, wanted))
-    await bring_about(ctx, instance, airflow)
+    await _switch(ctx, found, dags)
     await ctx.step(_RECORD, lambda: projects.record_projects(ctx, environment, wanted))
     await ctx.step(_UNDEPLOY, lambda: projects.undeploy(ctx, environment, wanted))
-    await _settle(ctx, instance, airflow)
+    await _settle(ctx, instance, stages(instance, wanted))
+
+
+async def _check_builds(ctx: Context, found: Switch) -> dict[str, int]:
+    """Builds that are live have been read before."""
+    return await check_builds(ctx, found.instance, found.wanted) if found.new else {}
+
+
+async def _switch(ctx: Context, found: Switch, dags: Mapping[str, int]) -> None:
+    """What came of it is kept, so that an attempt after a crash goes on in the same direction."""
+
+    async def begin() -> float:
+        return ctx.now()
+
+    since = await ctx.step(_BEGIN, begin)
+    failure = Failure.of(await ctx.step(_SWITCH, lambda: switch(ctx, found, dags, since)))
+    if failure is not None:
+        await ctx.step(_RESTORE, lambda: restore(ctx, found, failure))
 
 
 @handler(EnvironmentReconcile, steps=deploy.steps, timeout_s=deploy.timeout_s, permissions=deploy.permissions)

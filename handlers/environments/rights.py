@@ -70,7 +70,7 @@ def reconcile() -> tuple[Permission, ...]:
 
 def deploy() -> tuple[Permission, ...]:
     """What a deploy needs beside that."""
-    return _once(reconcile(), repositories.mark_permissions("project"))
+    return _once(reconcile(), kubernetes(("events",), "list"), repositories.mark_permissions("project"))
 
 
 def unlock() -> tuple[Permission, ...]:

@@ -11,8 +11,9 @@ from agentd.platform.airflow_defaults import AirflowComponent
 from handlers.manifests.airflow import bundles, variables
 from handlers.manifests.airflow.delivery import CFG, delivered
 from handlers.manifests.airflow.instance import AirflowInstance
-from handlers.manifests.airflow.pods import container, pod
+from handlers.manifests.airflow.pods import Part, container, pod
 from handlers.manifests.kinds import CONFIG_MAP, JOB
+from handlers.manifests.labels import AIRFLOW
 from handlers.manifests.projects import DeployedProject
 
 NAME = "airflow-check"
@@ -24,6 +25,8 @@ _CONTAINER = "check"
 _COMMAND = "import airflow, conveyor_check; conveyor_check.main()"
 # A node that goes away is no fault of a build.
 _RETRIES = 2
+# For so long people may look at what it said.
+_KEPT_S = 3600
 # The account of every namespace that is nobody in the cloud.
 _ACCOUNT = "default"
 
@@ -32,12 +35,13 @@ _ACCOUNT = "default"
 class CheckResult:
     """What a check has found. `errors` and `duplicates` are sentences, as many as its pod could say; `streaming` is what each
 
-    project's streaming.yaml says, by the project's name.
+    project's streaming.yaml says, by the project's name; `dags` says how many DAGs each has.
     """
 
     errors: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     streaming: Mapping[str, Any] = field(default_factory=dict)
+    dags: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pod: Manifest) -> Self | None:
@@ -47,15 +51,19 @@ class CheckResult:
             return None
         # One that has nothing to say of builds without streaming applications may say nothing.
         told = json.loads(ended.get("message") or "{}")
-        return cls(_errors(told), _duplicates(told), told.get("streaming") or {})
+        return cls(_errors(told), _duplicates(told), told.get("streaming") or {}, told.get("dags") or {})
 
 
-def check(instance: AirflowInstance, projects: Sequence[DeployedProject]) -> list[Manifest]:
-    """The Job and its files. All builds are mounted as they are to be in the DAG processor; there is no database, no secret,
+def files(instance: AirflowInstance) -> Manifest:
+    """What the Job runs. It has its own, so that it can run before anything else of a newer Airflow is there."""
+    return instance.object(CONFIG_MAP, NAME, data=_files())
 
-    no token and no network. Named for what it checks: the same builds on the same Airflow are checked once.
+
+def check(instance: AirflowInstance, projects: Sequence[DeployedProject]) -> Manifest:
+    """The Job. All builds are mounted as they are to be in the DAG processor; there is no database, no secret, no token and
+
+    no network. Named for what it checks: the same builds on the same Airflow are checked once, and again after a while.
     """
-    files = instance.object(CONFIG_MAP, NAME, data=_files())
     main = container(
         instance,
         AirflowComponent.CHECK,
@@ -74,15 +82,21 @@ def check(instance: AirflowInstance, projects: Sequence[DeployedProject]) -> lis
         config=NAME,
         restartPolicy="Never",
     )
-    found = {"action": "FailJob", "onExitCodes": {"containerName": _CONTAINER, "operator": "In", "values": [_FOUND]}}
+    bad = {"action": "FailJob", "onExitCodes": {"containerName": _CONTAINER, "operator": "In", "values": [_FOUND]}}
     lost = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    spec = {
+    spec: Part = {
         "backoffLimit": _RETRIES,
-        "podFailurePolicy": {"rules": [found, lost]},
+        "ttlSecondsAfterFinished": _KEPT_S,
+        "podFailurePolicy": {"rules": [bad, lost]},
         "template": template,
     }
+    # The agent looks at the clock itself, while the pod still says what it waits for; this is for when nobody looks any more.
+    spec["activeDeadlineSeconds"] = int(2 * instance.defaults.patience.check_s)
     digest = sha256(json.dumps([spec, _files()], sort_keys=True).encode()).hexdigest()[:12]
-    return [files, instance.object(JOB, f"{NAME}-{digest}", spec=spec)]
+    # A component of its own: it is nothing that the Airflow consists of, and goes by itself.
+    return instance.environment.object(
+        JOB, f"{NAME}-{digest}", part_of=AIRFLOW, component=AirflowComponent.CHECK.value, annotations=None, spec=spec
+    )
 
 
 def _files() -> dict[str, str]:

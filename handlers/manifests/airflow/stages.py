@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from agentd.platform import Kind, Manifest
 from handlers.manifests import kinds
-from handlers.manifests.airflow import components, configuration, database, migration, network, streaming, workers
+from handlers.manifests.airflow import (
+    check,
+    components,
+    configuration,
+    database,
+    migration,
+    network,
+    streaming,
+    workers,
+)
 from handlers.manifests.airflow.instance import AirflowInstance
 from handlers.manifests.airflow.streaming import StreamingApplication
 from handlers.manifests.projects import DeployedProject
@@ -51,6 +60,7 @@ def stages(
     ground = [
         *configuration.secrets(instance),
         configuration.config(instance),
+        check.files(instance),
         workers.template(instance, projects),
         *configuration.logs(instance),
         *network.network_policies(instance),

@@ -100,7 +100,7 @@ async def test_good_builds_pass_with_their_streaming_applications(tmp_path: Path
     assert found.code == 0
     assert found.told == {
         "files": 2,
-        "dags": 4,
+        "dags": {"alpha": 3, "beta": 1},
         "undecided": 0,
         "streaming": {"alpha": [{"name": "clicks", "sparkSpec": {"application": "local:///app.py"}}]},
     }

@@ -7,6 +7,7 @@ may do well where there is one, and is only counted. What it finds is its pod's 
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -54,6 +55,11 @@ class Findings:
     dags: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     errors: list[dict[str, str]] = field(default_factory=list)
     streaming: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dags_of(self) -> Mapping[str, int]:
+        """How many DAGs each bundle has."""
+        return Counter(sorted(bundle for places in self.dags.values() for bundle in {bundle for bundle, _ in places}))
 
     @property
     def duplicates(self) -> list[dict[str, Any]]:
@@ -183,7 +189,7 @@ def _read_streaming(bundle: str, file: Path, found: Findings) -> None:
 
 
 def _told(found: Findings, length: int, errors: int, duplicates: int) -> str:
-    told: dict[str, Any] = {"files": found.files, "dags": len(found.dags), "undecided": found.undecided}
+    told: dict[str, Any] = {"files": found.files, "dags": found.dags_of, "undecided": found.undecided}
     if found.errors or found.duplicates:
         told["errors"] = [{**error, "text": error["text"].strip()[-length:]} for error in found.errors[:errors]]
         told["duplicates"] = [_short(one) for one in found.duplicates[:duplicates]]

@@ -10,14 +10,13 @@ from agentd.platform import Manifest
 from agentd.platform.airflow_defaults import AirflowComponent
 from handlers.manifests.airflow import objects
 from handlers.manifests.airflow.check import CheckResult, check
-from tests.unit.handlers.airflow.instances import ORDERS, PROJECTS, SECRETS, instance, of_kind, pod_of, variables
+from tests.unit.handlers.airflow.instances import ORDERS, PROJECTS, SECRETS, instance, pod_of, variables
 from tests.unit.handlers.world import World
 
 
 def job(*args: Any, **more: Any) -> Manifest:
     """The Job of a check."""
-    ((_, found),) = of_kind(check(instance(**more), *args), "Job").items()
-    return found
+    return check(instance(**more), *args)
 
 
 def ended(code: int, told: object = None) -> Manifest:
@@ -54,8 +53,8 @@ def test_the_same_builds_on_the_same_airflow_are_the_same_check() -> None:
 
 
 def test_a_check_that_passed_hands_on_the_streaming_applications() -> None:
-    found = CheckResult.of(ended(0, {"files": 1, "dags": 1, "streaming": {"orders": [{"name": "a"}]}}))
-    assert found == CheckResult(streaming={"orders": [{"name": "a"}]})
+    found = CheckResult.of(ended(0, {"files": 1, "dags": {"orders": 1}, "streaming": {"orders": [{"name": "a"}]}}))
+    assert found == CheckResult(streaming={"orders": [{"name": "a"}]}, dags={"orders": 1})
     assert CheckResult.of(ended(0)) == CheckResult()
 
 
