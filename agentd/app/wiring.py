@@ -8,13 +8,14 @@ from agentd.app.parts import Parts, Replica
 from agentd.app.plans import preparing
 from agentd.app.platform import Platform
 from agentd.app.queues import Queues, ReportsQueue
+from agentd.app.states import watchers
 from agentd.audit import OpenAudit
 from agentd.bus import Consumer
 from agentd.core import NoAudit
 from agentd.dispatch import Deps, Dispatcher, Ports
 from agentd.events import Audience
 from agentd.ledger import Ledger
-from agentd.reports import Identity, Reports
+from agentd.reports import Identity, Reports, States
 from agentd.telemetry import Tracing, get_logger
 from proxy.server import Proxy
 
@@ -35,10 +36,12 @@ def wire(
     """The parts of a replica; none of them runs yet."""
     settings = replica.settings
     audience = Audience(settings.tenant_id, settings.cluster_id)
+    identity = Identity(settings.source, audience, settings.owner_id, replica.name, __version__, boundary.sign)
+    outbound = ReportsQueue(queues.reports)
     reports = Reports(
-        identity=Identity(settings.source, audience, settings.owner_id, replica.name, __version__, boundary.sign),
+        identity=identity,
         ledger=ledger,
-        outbound=ReportsQueue(queues.reports),
+        outbound=outbound,
         heartbeat=lambda number: telling.heartbeat(replica, number),
         on_full=lambda full: _outbox_full(replica, full=full),
         runtime=replica.runtime,
@@ -85,6 +88,15 @@ def wire(
         dispatcher=dispatcher,
         audit=deps.audit,
     )
+    states = States(
+        identity=identity,
+        outbound=outbound,
+        runtime=replica.runtime,
+        metrics=replica.metrics,
+        batch=settings.reports.batch,
+        again_within_s=settings.state.resync_s,
+    )
+    watching = watchers(replica, ledger=ledger, cluster=platform.cluster, states=states)
     return Parts(
         queues=queues,
         ledger=ledger,
@@ -95,7 +107,7 @@ def wire(
         reports=reports,
         proxy=proxy,
         drift=None if drifting is None else drifting.drift,
-        shards=() if drifting is None else (drifting.shards,),
+        shards=(*(() if drifting is None else (drifting.shards,)), *(() if watching is None else (watching,))),
     )
 
 

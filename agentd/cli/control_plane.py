@@ -33,6 +33,8 @@ class ControlPlane:
     progress: list[Json] = field(default_factory=list)
     drifts: list[Json] = field(default_factory=list)
     heartbeats: int = 0
+    states: dict[str, Json] = field(default_factory=dict)
+    """The newest state of each subject."""
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def send(self, body: str) -> None:
@@ -90,6 +92,12 @@ class ControlPlane:
             self._news.notify_all()
         await self.reports.delete([message.receipt for message in messages])
 
+    def _keep(self, report: Json) -> None:
+        """The newest state of a subject; a late one is dropped."""
+        before = self.states.get(report["subject"])
+        if before is None or before["sequence"] < report["sequence"]:
+            self.states[report["subject"]] = report
+
     def _file(self, report: Json) -> None:
         match report["type"]:
             case "conveyor.progress.v1":
@@ -98,6 +106,8 @@ class ControlPlane:
                 self.drifts.append(report)
             case "conveyor.agent.heartbeat.v1":
                 self.heartbeats += 1
+            case state if state.startswith("conveyor.state."):
+                self._keep(report)
             case _:
                 self.outcomes.append(report)
 

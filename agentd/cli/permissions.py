@@ -60,6 +60,9 @@ _PROXY_READS: Mapping[str, tuple[str, ...]] = {
 }
 """What the proxy's answers are read from, by resource: environments and nodes, and the way from a pod back to its event."""
 
+_STATE_READS = ("configmaps", "deployments.apps", "namespaces", "nodes", "pods", "statefulsets.apps")
+"""What states are read from."""
+
 _READS_SECRET = ("secretsmanager:GetSecretValue",)
 
 _QUEUE_URL = re.compile(r"^https?://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com[^/]*/(\d{12})/([^/]+)$")
@@ -124,7 +127,7 @@ def of_agent(settings: Settings) -> tuple[Need, ...]:
     found = [need for name, url in sorted(queues.items()) for need in _of_queue_at(name, url)]
     found += [*_of_ledger(settings.ledger), *_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
     found += [*_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix)]
-    return (*found, *_of_cluster(settings.cluster), *_of_proxy(settings))
+    return (*found, *_of_cluster(settings.cluster), *_of_proxy(settings), *_of_states(settings))
 
 
 def _of_ledger(config: LedgerConfig) -> Iterator[Need]:
@@ -156,6 +159,17 @@ def _of_cluster(config: ClusterConfig) -> Iterator[Need]:
 def _of_proxy(settings: Settings) -> Iterator[Need]:
     if settings.proxy.listen_port is not None and settings.cluster.access != "none":
         yield from of_proxy()
+
+
+def _of_states(settings: Settings) -> Iterator[Need]:
+    if settings.state.enabled and settings.cluster.access != "none":
+        yield from of_states()
+
+
+def of_states() -> Iterator[Need]:
+    """What the states are read from that the control plane is told."""
+    for resource in _STATE_READS:
+        yield from (Need(Permission("kubernetes", verb, resource), AGENT) for verb in ("list", "watch"))
 
 
 def of_proxy() -> Iterator[Need]:

@@ -1,8 +1,10 @@
 """What goes out to the control plane: names, ids, envelope and data of reports, progress and heartbeats.
 
-Readers drop a report whose id they have seen, and one whose sequence is not above the last one of its subject.
+Readers drop a report whose id they have seen, and one whose sequence is not above the last one of its subject. States count
+apart: theirs are compared with those of states of the same type and subject.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -32,6 +34,9 @@ class ReportType(StrEnum):
     HEARTBEAT = "conveyor.agent.heartbeat.v1"
     DRIFT = "conveyor.drift.v1"
     MESSAGE_REJECTED = "conveyor.report.message.rejected.v1"
+    ENVIRONMENT_STATE = "conveyor.state.environment.v1"
+    NODE_STATE = "conveyor.state.node.v1"
+    POD_STATE = "conveyor.state.pod.v1"
 
     @staticmethod
     def of(event_type: str) -> str:
@@ -337,3 +342,154 @@ class Heartbeat(_Outgoing):
     """The last durable entry of the replica's audit log, CHAIN:SEQ:HASH: `agentd audit verify --head` finds out if it is gone."""
     event_types: tuple[str, ...] = ()
     """The types that this agent can carry out."""
+
+
+class StateReport(_Outgoing):
+    """What every state says beside its content: told whole whenever it changes, at least once, and again from time to time."""
+
+    subject: str
+    """What it is the state of, as kind/id."""
+    sequence: Ordinal
+    """Grows with every state of this type and subject: drop one that is not above the last."""
+    gone: bool = False
+    """The subject is not there any more, or not in this state any more; there is then no content."""
+    again_within_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Seconds within which it is told again, changed or not: one that is overdue by far has gone."""
+    tenant_id: str
+    """The agent's tenant."""
+    cluster_id: str
+    """The agent's cluster."""
+    agent_version: str
+    """Version of the agent that tells it."""
+
+
+class WorkloadState(_Outgoing):
+    """Something that runs in an environment."""
+
+    kind: str
+    """deployment or statefulset."""
+    name: str
+    """Its name in the environment's namespace."""
+    wanted: Count
+    """Replicas that it should have."""
+    ready: Count
+    """Replicas that are ready."""
+    reason: str = ""
+    """Why there are fewer, in its controller's word; its pods say more."""
+    message: str = ""
+    """The same in the controller's words."""
+
+
+class DeployedState(_Outgoing):
+    """A project that is deployed in an environment."""
+
+    id: str
+    """The project's id."""
+    name: str
+    """The project's name."""
+    build_id: str
+    """The build."""
+    digest: str | None = None
+    """Digest of the build's image."""
+
+
+class Environment(_Outgoing):
+    """What an environment is at the moment."""
+
+    name: str
+    """Its name, which is that of its namespace."""
+    phase: Literal["active", "hibernated", "deleting"]
+    """What it is in by its own will."""
+    generation: int | None
+    """The newest generation that has claimed it."""
+    airflow_version: str | None = None
+    """The version of its Airflow."""
+    ready: bool
+    """Everything in it has as many ready replicas as wanted."""
+    message: str = ""
+    """What a delete waits for."""
+    workloads: tuple[WorkloadState, ...] = ()
+    """What runs in it."""
+    projects: tuple[DeployedState, ...] = ()
+    """What is deployed in it."""
+
+
+class Pod(_Outgoing):
+    """A pod of an environment that something is wrong with."""
+
+    environment_id: str
+    """Of the environment."""
+    namespace: str
+    """The environment's name."""
+    name: str
+    """The pod's name."""
+    component: str | None = None
+    """What it does, as its label says."""
+    phase: str
+    """The pod's phase, as Kubernetes has it."""
+    node: str | None = None
+    """Where it runs."""
+    reason: Reason
+    """What is in its way, from the closed set."""
+    help: str
+    """What to do about the reason."""
+    message: str
+    """What was found: the container, its exit code and last words, an answer of the registry or the scheduler."""
+    passing: bool
+    """It may go by itself."""
+    restarts: Count
+    """How often its containers have been started again."""
+
+
+class Node(_Outgoing):
+    """What a machine of the cluster is at the moment."""
+
+    name: str
+    """Its name."""
+    ready: bool
+    """Its kubelet says that it is."""
+    schedulable: bool
+    """It takes new pods."""
+    pressures: tuple[str, ...] = ()
+    """Conditions that are not as they should be, such as MemoryPressure."""
+    capacity: dict[str, str] = Field(default_factory=dict)
+    """What it has: cpu, memory, pods, ..., as Kubernetes writes amounts."""
+    allocatable: dict[str, str] = Field(default_factory=dict)
+    """What pods may have of it."""
+    instance_type: str | None = None
+    """The cloud's type of machine."""
+    zone: str | None = None
+    """The cloud's zone."""
+    spot: bool
+    """The cloud may take it back."""
+    leaving: tuple[str, ...] = ()
+    """Taints that say that it is about to go, such as an interruption of a spot instance."""
+
+
+class EnvironmentState(StateReport):
+    """The state of an environment: phase, what is deployed, what runs and what does not."""
+
+    state: Environment | None = None
+    """Null when it is gone."""
+
+
+class PodState(StateReport):
+    """A pod of an environment that is in trouble, and why; gone once it is well, or deleted."""
+
+    state: Pod | None = None
+    """Null when it is gone."""
+
+
+class NodeState(StateReport):
+    """The state of a node of the cluster."""
+
+    state: Node | None = None
+    """Null when it is gone."""
+
+
+STATES: Mapping[str, tuple[ReportType, type[StateReport]]] = {
+    "environment": (ReportType.ENVIRONMENT_STATE, EnvironmentState),
+    "node": (ReportType.NODE_STATE, NodeState),
+    "pod": (ReportType.POD_STATE, PodState),
+}
+"""Type and data of each kind of state."""

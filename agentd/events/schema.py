@@ -6,7 +6,7 @@ ignore what they do not know, hence no schema forbids further properties.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -18,6 +18,7 @@ from agentd.events.catalogue import CATALOGUE
 from agentd.events.data import EventData
 from agentd.events.envelope import UUID_PATTERN, Envelope
 from agentd.events.reports import (
+    STATES,
     DriftAuthor,
     DriftChange,
     DriftField,
@@ -197,7 +198,8 @@ def _reports() -> dict[str, type[BaseModel]]:
         ReportType.HEARTBEAT.value: Heartbeat,
         ReportType.DRIFT.value: DriftReport,
     }
-    return outcomes | others
+    states: dict[str, type[BaseModel]] = {report_type.value: data for report_type, data in STATES.values()}
+    return outcomes | others | states
 
 
 def _report_schema(report_type: str, data: type[BaseModel], refs: str) -> Json:
@@ -218,11 +220,12 @@ def _report_schema(report_type: str, data: type[BaseModel], refs: str) -> Json:
 
 
 def _example_report(report_type: str, data: type[BaseModel]) -> Json:
-    examples = {
+    examples: dict[type[BaseModel], Callable[[str], BaseModel]] = {
         OutcomeReport: _example_outcome,
         ProgressReport: _example_progress,
         Heartbeat: _example_heartbeat,
         DriftReport: _example_drift,
+        **dict.fromkeys((state for _, state in STATES.values()), _example_state),
     }
     body = examples[data](report_type)
     sequence = getattr(body, "sequence", None)
@@ -324,6 +327,19 @@ def _example_drift(_report_type: str) -> BaseModel:
     )
 
 
+def _example_state(report_type: str) -> BaseModel:
+    kind, data = next((kind, data) for kind, (named, data) in STATES.items() if named == report_type)
+    return data(
+        subject=f"{kind}/{_example_id(kind)}",
+        sequence=2**32 + 1,
+        gone=True,
+        again_within_s=3600.0,
+        tenant_id=_example_id("tenant_id"),
+        cluster_id=_example_id("cluster_id"),
+        agent_version="0.1.0",
+    )
+
+
 # -- AsyncAPI ----------------------------------------------------------------------------------------------------------
 
 
@@ -362,7 +378,7 @@ def _receive(commands: Mapping[str, Json]) -> Json:
 def _send(reports: Mapping[str, Json]) -> Json:
     return {
         "action": "send",
-        "summary": "Tell how events end, how far they are, what has drifted, and that the agent is there.",
+        "summary": "Tell how events end, what the cluster looks like, what has drifted, and that the agent is there.",
         "channel": {"$ref": "#/channels/reports"},
         "messages": _messages_of("reports", reports),
     }

@@ -14,6 +14,7 @@ from agentd.events.reports import (
     ProgressReport,
     ReportEnvelope,
     ReportType,
+    StateReport,
     moment,
     sequence_text,
 )
@@ -163,6 +164,23 @@ def drift_message(identity: Identity, report: DriftReport, *, new_id: str, now: 
         id=new_id,
         source=identity.source,
         type=ReportType.DRIFT,
+        subject=report.subject,
+        time=moment(now),
+        tenantid=identity.audience.tenant_id,
+        clusterid=identity.audience.cluster_id,
+        sequence=sequence_text(report.sequence),
+    )
+    return _message(identity, envelope, report, group=report.subject)
+
+
+def state_message(
+    identity: Identity, report_type: ReportType, report: StateReport, *, new_id: str, now: float
+) -> Message:
+    """What a subject is like at this moment."""
+    envelope = ReportEnvelope(
+        id=new_id,
+        source=identity.source,
+        type=report_type,
         subject=report.subject,
         time=moment(now),
         tenantid=identity.audience.tenant_id,

@@ -17,7 +17,7 @@ from agentd.events.config import SignaturesConfig
 from agentd.events.envelope import Uuid
 from agentd.ledger.config import LedgerConfig
 from agentd.platform.config import AirflowConfig, ArtifactsConfig, ClusterConfig, IdentitiesConfig, RegistryConfig
-from agentd.reconcile.config import ShardsConfig
+from agentd.reconcile.config import ShardsConfig, StateConfig
 from agentd.reconcile.drift.config import DriftConfig
 from agentd.reports.config import ReportsConfig
 from agentd.telemetry.config import TelemetryConfig
@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     reports: ReportsConfig = ReportsConfig()
     shards: ShardsConfig = ShardsConfig()
     drift: DriftConfig = DriftConfig()
+    state: StateConfig = StateConfig()
     audit: AuditConfig = AuditConfig()
     registry: RegistryConfig = RegistryConfig()
     artifacts: ArtifactsConfig = ArtifactsConfig()

@@ -139,6 +139,9 @@ class Metrics:
             "audit_upload_age_seconds",
             "Age of the oldest closed file of the audit log that has no copy; 0 when all have.",
         )
+        self.state_subjects = self._gauge(
+            "state_subjects", "Subjects whose state this replica tells the control plane.", "kind"
+        )
         self.loop_lag = self._gauge("loop_lag_seconds", "How long the event loop took to answer the last check.")
         self.progress_age = self._gauge("progress_age_seconds", "Since the loop last iterated.", "loop")
         self.success_age = self._gauge(

@@ -203,6 +203,8 @@ class _Simulation(Listener):
             "drift": {
                 "enabled": False
             },  # it never comes round within a simulation, and each renewal would be a step of it
+            # Watchers write nothing but what they have told; their own tests are cheaper.
+            "state": {"enabled": False},
             "drain": {"grace_s": setup.grace_s, "flush_s": 2.0, "hard_exit_s": setup.grace_s + 60.0},
         }
         return Settings(**document)

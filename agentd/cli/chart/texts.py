@@ -13,7 +13,7 @@ from agentd.cli.chart.schema import values_schema
 from agentd.cli.chart.values import Group, Values
 from agentd.cli.grants import everywhere_of, inside_of, rules
 from agentd.cli.output import json_text
-from agentd.cli.permissions import default_groups, of_handlers, of_proxy
+from agentd.cli.permissions import default_groups, of_handlers, of_proxy, of_states
 from agentd.core import Handler
 
 _WIDTH = 118
@@ -43,15 +43,17 @@ def reference_text() -> str:
 
 
 def rights_text(handlers: Mapping[str, Handler]) -> str:
-    """files/rights.json: the rules of the agent's roles, of its handlers and of its proxy."""
+    """files/rights.json: the rules of the agent's roles, of its handlers, its proxy and its watchers of states."""
     needed = [need.permission for need in of_handlers(handlers, default_groups())]
     in_cluster = [permission for permission in needed if permission.service == "kubernetes"]
     inside = [permission for found in inside_of(in_cluster).values() for permission in found]
-    proxy = [need.permission for need in of_proxy()]
+    proxy = {need.permission for need in of_proxy()}
+    states = {need.permission for need in of_states()}
     return json_text(
         {
             "handlers": {"cluster": rules(everywhere_of(in_cluster)), "namespace": rules(inside)},
-            "proxy": {"cluster": rules(set(proxy) - set(in_cluster))},
+            "proxy": {"cluster": rules(proxy - set(in_cluster))},
+            "states": {"cluster": rules(states - set(in_cluster))},
         }
     )
 

@@ -1,20 +1,22 @@
 """Everything that handlers and the proxy do in a cluster, act by act: each of them may be begun again until it succeeds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from grpclib import GRPCError
 from grpclib.client import Channel, Stream
 
+from agentd.app.states import views
 from agentd.core import NoAudit, NotReady, PermanentError, Reason, system_runtime
 from agentd.events import EventData, ProjectConfigure, ProjectCreate, ProjectDelete, Quotas
-from agentd.platform import keys
+from agentd.platform import Change, keys
 from agentd.platform.origin import object_of, origin
+from agentd.reconcile.watchers import Source
 from agentd.telemetry import Health, Metrics
 from proxy.config import ProxyConfig
 from proxy.generated.v1 import cluster_grpc, cluster_pb2, environments_grpc, environments_pb2
@@ -106,6 +108,7 @@ class Story:
             self._event(7, at.unlock(), set_up=self._abandon_lock),
             Act("questions", self._ask),
             Act("origins", self._lead_back),
+            Act("states", self._watch_states),
             self._event(8, at.delete(), set_up=self._hold, clear=self._let_go),
             delete,
         ]
@@ -175,6 +178,24 @@ class Story:
             assert ref is not None
             await origin(self._at.cluster, ref, owner_id=self._at.control.at.owner_id)
 
+    async def _watch_states(self) -> None:
+        """All that states are read from: every watch once, until it stands."""
+        for source in {source.kind: source for view in views("nobody") for source in view.sources}.values():
+            await self._stand(source)
+
+    async def _stand(self, source: Source) -> None:
+        """Until a watch of the source stands. Raises what refuses it."""
+        relay, before = self._at.relay, len(self._at.relay.calls)
+        try:
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(_follow(self._at, source))
+                while not any(map(_stands, relay.calls[before:])):
+                    relay.watching.clear()
+                    await relay.watching.wait()
+                following.cancel()
+        except* PermanentError as errors:
+            raise errors.exceptions[0] from None
+
     async def _watched(self, stream: Stream[Any, Any]) -> None:
         """Until both of its watches over the cluster stand. Raises what ends it before."""
         relay, before = self._at.relay, len(self._at.relay.calls)
@@ -187,6 +208,14 @@ class Story:
                 listening.cancel()
         except* GRPCError as errors:
             raise errors.exceptions[0] from None
+
+
+async def _follow(at: World, source: Source) -> None:
+    """One watch, for ever."""
+    changes = cast("AsyncGenerator[Change]", at.cluster.watch(source.kind, labels=source.labels))
+    async with aclosing(changes):
+        async for _ in changes:
+            pass
 
 
 def _stands(seen: Seen) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentd.cli.grants import api_resource, everywhere_of, inside_of
-from agentd.cli.permissions import default_groups, of_handlers, of_proxy
+from agentd.cli.permissions import default_groups, of_handlers, of_proxy, of_states
 from agentd.core import Permission
 from agentd.dispatch import load_handlers
 from agentd.embedded import EmbeddedCloud
@@ -82,7 +82,7 @@ def rights_of(at: World, *, projects_alone: bool) -> frozenset[Permission]:
     system = at.defaults.system_namespace
     groups = {**default_groups(), "cluster": ClusterConfig(system_namespace=system)}
     handlers = {name: found for name, found in load_handlers().items() if not projects_alone or ".project." in name}
-    needed = [*of_handlers(handlers, groups), *(() if projects_alone else of_proxy())]
+    needed = [*of_handlers(handlers, groups), *(() if projects_alone else (*of_proxy(), *of_states()))]
     found = [need.permission for need in needed if need.permission.service == "kubernetes"]
     return frozenset([*everywhere_of(found), *(right for rights in inside_of(found).values() for right in rights)])
 
