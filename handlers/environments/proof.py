@@ -45,7 +45,7 @@ async def not_up(
 ) -> Failure | None:
     """None once the components are at work. The failure when they never will be, or are not in time; NotReady otherwise."""
     try:
-        await waiting.rolled_out(ctx, instance, DEPLOYMENT, components)
+        await waiting.rolled_out(ctx, waiting.Patience(ctx), instance, DEPLOYMENT, components)
     except NotReady as waits:
         found = await troubles_of(ctx, instance.environment.name, _DAG_PROCESSOR)
         if hopeless(found):
