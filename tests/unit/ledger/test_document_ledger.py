@@ -387,7 +387,7 @@ async def test_parts_of_a_write_that_came_too_late_are_removed(pair: Pair) -> No
 
 
 async def test_an_ordinary_event_takes_three_writes(pair: Pair) -> None:
-    await done(pair.other, Event(1, generation=1))
+    await done(pair.other, Event(1, generation=1, desired={"a": 0}))
     event, calls = Event(2, generation=2, desired={"a": 1}), pair.network.calls
     calls.clear()
     result = await pair.ledger.claim(replace(event.request(), epoch=None, admission=event.admission()))
