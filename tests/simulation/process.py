@@ -190,6 +190,8 @@ class Process:
         self.killed = True
 
     def _end(self, task: "asyncio.Task[ExitCode]") -> None:
+        if not self.alive:
+            return  # killed after its last step, before anybody has heard of its end
         self.failure = task.exception()
         self.exit = None if self.failure else task.result()
         self.ended(self)
