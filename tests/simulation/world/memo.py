@@ -45,7 +45,7 @@ class Question:
         yield f'"/metadata/resourceVersion","value":"{version}"'.encode()
         yield self.uid.encode()
         for value in chain(labels_of(self.live).values(), labels_of(self.said).values()):
-            if _UUID.fullmatch(value):
+            if value and _UUID.fullmatch(value):  # a merge patch removes a label by null
                 yield value.encode()
         for time in sorted({self.now, *_times(self.live), *_times(self.said)}):
             yield time.encode()

@@ -52,6 +52,11 @@ def test_how_it_is_meant_is_part_of_the_question() -> None:
     assert one.key(one.names()) != other.key(other.names())
 
 
+def test_a_label_that_is_to_go_is_no_id() -> None:
+    said = {"metadata": {"labels": {"trace-id": None, "event-id": UIDS[1]}}}
+    assert UIDS[1].encode() in question(said=said).names()
+
+
 def test_it_begins_anew_when_it_is_full() -> None:
     memo = Memo(2)
     for number in (1, 2, 3, 1):
