@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 
 from botocore.exceptions import ClientError
@@ -252,8 +253,10 @@ class Ecr(Service[Repository]):
             if image is None and repository is not None:
                 failures.append(_not_there(wanted))
                 continue
-            obj = image_object(name, image.digest) if image is not None else repository_object(name)
-            after = self.change(asked, name, about(obj), lambda found, wanted=wanted: _without(found, wanted))  # type: ignore[misc] # bound at once
+            digest = image.digest if image is not None else wanted.get("imageDigest")
+            if digest is None:
+                raise self.missing(name, asked.operation)  # with the repository has gone which image had the tag
+            after = self.change(asked, name, about(image_object(name, digest)), partial(_without, wanted=wanted))
             if image is not None and after is not None:
                 gone.append({**wanted, "imageDigest": image.digest})
         return {"imageIds": gone, "failures": failures}
@@ -289,7 +292,7 @@ def _find(repository: Repository, wanted: Request) -> Image | None:
     return next((image for image in repository.images.values() if tag in image.tags), None)
 
 
-def _without(repository: Repository, wanted: Request) -> Repository:
+def _without(repository: Repository, *, wanted: Request) -> Repository:
     """By digest an image goes with all its tags; by tag alone it goes with the last one."""
     image = _find(repository, wanted)
     if image is None:

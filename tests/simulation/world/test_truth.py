@@ -2,7 +2,9 @@
 
 import asyncio
 
-from agentd.core import Subject
+import pytest
+
+from agentd.core import Subject, TransientError
 from agentd.events import (
     EnvironmentSpec,
     EnvironmentUpdate,
@@ -104,6 +106,25 @@ def test_a_refused_write_is_told_with_the_providers_code() -> None:
     assert (refused.operation, refused.refusal) == ("CreateRepository", "RepositoryAlreadyExistsException")
     assert refused.before is not None
     assert (refused.changed, refused.after) == (False, refused.before)
+
+
+def test_a_late_delete_of_an_image_is_about_the_image_when_its_repository_has_gone() -> None:
+    async def story() -> tuple[str, list[Write]]:
+        late = Fault(FaultKind.LATE, "ecr", "BatchDeleteImage", delay_s=10.0)
+        async with World(1, Faults((late,))) as world:
+            agent = Agent(world)
+            await agent.run(ProjectCreate(**PROJECT), 1)
+            digest = world.people.push("shop", uid(7))
+            registry = agent.ports[ImageRegistry]
+            assert isinstance(registry, ImageRegistry)
+            with pytest.raises(TransientError):
+                await registry.delete_image(NAME, digest, fence=fence(2, "e2"))
+            world.people.delete_repository("shop")
+            await asyncio.sleep(11)
+            return digest, [write for write in world.writes if write.late]
+
+    digest, (refused,) = play(story)
+    assert (refused.obj, refused.refusal) == (f"ecr:image/{NAME}@{digest}", "RepositoryNotFoundException")
 
 
 def test_who_asked_is_known_even_where_the_api_has_no_place_for_it() -> None:
