@@ -76,10 +76,14 @@ class Justified(Checker):
 
     name = "outcomes"
 
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._refused: dict[tuple[str, str], tuple[float, str]] = {}
+
     def on_commit(self, process: Process, result: object) -> None:
         book = self.scene.book
-        if isinstance(result, NameTaken) and result.deleting and not self._is_being_deleted(result.by_subject):
-            self.violated(f"the name {result.name} is to come free, and no delete of {result.by_subject} is on its way")
+        if isinstance(result, NameTaken):
+            self._is_held(result)
         if not isinstance(result, Record) or result.outcome is None or not result.key.startswith("event/"):
             return
         end, intent = book.ends.get((result.key, result.epoch)), book.intent(result.key)
@@ -100,6 +104,19 @@ class Justified(Checker):
         check = checks.get(str(result.outcome.reason))
         if check is not None and (wrong := check(intent, result)):
             self.violated(f"{intent} ended as {result.outcome.kind} {result.outcome.reason}, and {wrong}")
+
+    def _is_held(self, taken: NameTaken) -> None:
+        """Whether a name belongs to whom the ledger says, at the moment when it says so."""
+        name, subject = (taken.kind, taken.name), taken.by_subject
+        claimed = any(
+            grant.subject == subject and name in self._names(grant.intent) for grant in self.scene.book.grants
+        )
+        if not claimed or self.scene.book.model(subject).tombstone is not None:
+            self.violated(f"the {taken.kind} name {taken.name} is refused, and {subject} does not have it")
+        if taken.deleting and not self._is_being_deleted(subject):
+            self.violated(f"the name {taken.name} is to come free, and no delete of {subject} is on its way")
+        if not taken.deleting:
+            self._refused[name] = self.scene.now, subject
 
     def _is_being_deleted(self, subject: str) -> bool:
         """Whether a delete of a subject has been claimed, and has not ended."""
@@ -148,12 +165,12 @@ class Justified(Checker):
         ]
         return None if others else "nobody else has claimed its generation"
 
-    def _is_taken(self, intent: Intent, _record: Record) -> str | None:
-        names = self._names(intent)
-        for grant in self.scene.book.grants:
-            alive = self.scene.book.model(grant.subject).tombstone is None
-            if grant.subject != str(intent.subject) and alive and names & self._names(grant.intent):
-                return None
+    def _is_taken(self, intent: Intent, record: Record) -> str | None:
+        """The name may have come free since it was refused: the disk takes its time for what follows from that."""
+        since = self.scene.first_received(record.key, record.epoch) or 0.0
+        told = [self._refused[name] for name in self._names(intent) if name in self._refused]
+        if any(at >= since and holder != str(intent.subject) for at, holder in told):
+            return None
         return "nobody has its name"
 
     def _names(self, intent: Intent) -> set[tuple[str, str]]:

@@ -226,6 +226,7 @@ class Idempotence(Writes):
                     grant.intent.equal
                     and grant.attempt == 1
                     and (grant.intent.number < 0 or self._follows(before, grant))
+                    and not self._has_been_planted_in(before)
                 ):
                     self._changes_nothing(grant)
 
@@ -244,6 +245,11 @@ class Idempotence(Writes):
             and self._has_it_alone(grant)
             and not any(write.late for write in self.scene.world.writes)
         )
+
+    def _has_been_planted_in(self, before: Grant) -> bool:
+        """Whether somebody has started a workload since: who had the environment before may not have seen it."""
+        name = before.intent.data.get("environment_name")
+        return self.scene.done.get(("workload", str(name)), -1.0) > before.at
 
     def _has_it_alone(self, grant: Grant) -> bool:
         """Whether nobody else has the subject before the event has come to its end."""
