@@ -23,7 +23,7 @@ STEPS = (PREPARE, START_DATABASE, MIGRATE, START, STOP, STOP_DATABASE)
 
 async def bring_about(ctx: Context, instance: AirflowInstance, wanted: Stages) -> None:
     """Bring Airflow up, or down and the database after it. NotReady with what is not ready yet, and what is said of it."""
-    patience = Patience(ctx)
+    patience = Patience(ctx, instance.environment.name)
     await ctx.step(PREPARE, lambda: _prepare(ctx, instance, wanted))
     if instance.environment.hibernated:
         await ctx.step(STOP, lambda: _stop(ctx, patience, instance, wanted))
@@ -100,9 +100,9 @@ async def _stop(ctx: Context, patience: Patience, instance: AirflowInstance, wan
     await apply_all(ctx, [*wanted.streaming, *wanted.components])
     name = instance.environment.name
     await ctx.port(Cluster).prune((JOB,), namespace=name, labels=own(ctx), keep=(), fence=ctx.fence)
-    await waiting.stopped(ctx, patience, instance, database=False)
+    await waiting.stopped(patience, instance, database=False)
 
 
 async def _stop_database(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
     await apply_all(ctx, wanted.database, in_order=True)
-    await waiting.stopped(ctx, patience, instance, database=True)
+    await waiting.stopped(patience, instance, database=True)

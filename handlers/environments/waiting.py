@@ -1,7 +1,7 @@
 """Whether what has been started is ready, or what has been stopped is gone: a short look, then the event waits elsewhere."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentd.core import Context, NotReady
 from agentd.platform import Cluster, ClusterDefaults, Kind, Manifest, keys
@@ -18,13 +18,22 @@ _ENDED = ("Succeeded", "Failed")
 class Patience:
     """How long an attempt waits in place, over all that it waits for: then it gives its slot back."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._until = asyncio.get_running_loop().time() + ctx.port(ClusterDefaults).ready_wait_s
+    def __init__(self, ctx: Context, environment_name: str) -> None:
+        self._cluster = ctx.port(Cluster)
+        self._namespace = environment_name
+        self._left_s = ctx.port(ClusterDefaults).ready_wait_s
 
-    @property
-    def left_s(self) -> float:
-        """Seconds that are left of it."""
-        return max(0.0, self._until - asyncio.get_running_loop().time())
+    async def until(
+        self, kind: Kind, labels: Mapping[str, str], done: Callable[[Sequence[Manifest]], bool]
+    ) -> Sequence[Manifest] | None:
+        """See Cluster.until."""
+        began = asyncio.get_running_loop().time()
+        try:
+            return await self._cluster.until(
+                kind, namespace=self._namespace, labels=labels, done=done, wait_s=self._left_s
+            )
+        finally:
+            self._left_s = max(0.0, self._left_s - (asyncio.get_running_loop().time() - began))
 
 
 async def rolled_out(
@@ -37,12 +46,10 @@ async def rolled_out(
     names = {manifest["metadata"]["name"] for manifest in wanted if Kind.of(manifest) == kind}
     if not names:
         return
-    found = await ctx.port(Cluster).until(
+    found = await patience.until(
         kind,
-        namespace=instance.environment.name,
-        labels=own(ctx),
-        done=lambda found: names <= {_name(workload) for workload in found if troubles.of_workload(workload) is None},
-        wait_s=patience.left_s,
+        own(ctx),
+        lambda found: names <= {_name(workload) for workload in found if troubles.of_workload(workload) is None},
     )
     if found is None:
         return
@@ -55,29 +62,25 @@ async def rolled_out(
 async def ended(ctx: Context, patience: Patience, instance: AirflowInstance, job: Manifest) -> None:
     """Return once the Job has succeeded or failed. NotReady until then."""
     name = _name(job)
-    found = await ctx.port(Cluster).until(
+    found = await patience.until(
         JOB,
-        namespace=instance.environment.name,
-        labels=own(ctx),
-        done=lambda found: any(_name(one) == name and _has_ended(one) for one in found),
-        wait_s=patience.left_s,
+        own(ctx),
+        lambda found: any(_name(one) == name and _has_ended(one) for one in found),
     )
     if found is not None:
         raise NotReady("; ".join([f"Job {name} has not ended yet", *await pods(ctx, instance)]))
 
 
-async def stopped(ctx: Context, patience: Patience, instance: AirflowInstance, *, database: bool) -> None:
+async def stopped(patience: Patience, instance: AirflowInstance, *, database: bool) -> None:
     """Return once no pod of Airflow's is left, of its database or of everything else. NotReady names those that are."""
 
     def left(found: Sequence[Manifest]) -> list[str]:
         return [_name(pod) for pod in found if not _has_stopped(pod) and _is_ours(pod, database=database)]
 
-    found = await ctx.port(Cluster).until(
+    found = await patience.until(
         POD,
-        namespace=instance.environment.name,
-        labels={},
-        done=lambda found: not left(found),
-        wait_s=patience.left_s,
+        {},
+        lambda found: not left(found),
     )
     if found is not None:
         raise NotReady(f"these pods of environment {instance.environment.name} still run: {', '.join(left(found))}")

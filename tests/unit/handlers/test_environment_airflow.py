@@ -79,8 +79,8 @@ async def test_what_comes_next_begins_when_what_is_before_it_is_there(at: World)
 
 
 async def test_a_part_that_does_not_come_up_is_told_with_its_pods_and_waited_for(at: World) -> None:
-    at_once(at)
     await at.run(at.create())
+    at_once(at)
     wish = {"behaviour": "fail", "reason": "ImagePullBackOff", "message": "not found"}
     await hold_pods(at, of="deployments/airflow-triggerer", **wish)
     data = at.update()
@@ -95,8 +95,8 @@ async def test_a_part_that_does_not_come_up_is_told_with_its_pods_and_waited_for
 
 
 async def test_a_migration_that_has_failed_is_told_and_tried_again(at: World) -> None:
-    at_once(at)
     await at.run(at.create())
+    at_once(at)
     done = await job(at)
     jobs = f"/apis/batch/v1/namespaces/{at.name}/jobs"
     await at.hands.delete(f"{jobs}/{done['metadata']['name']}", propagationPolicy="Background")
