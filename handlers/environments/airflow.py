@@ -55,7 +55,8 @@ async def _prepare(ctx: Context, instance: AirflowInstance, wanted: Stages) -> d
                 f"the keys of environment {instance.environment.name} were made by an earlier attempt in the meantime"
             ) from error
         raise
-    return await apply_all(ctx, [manifest for manifest in wanted.ground if manifest not in secrets])
+    rest = [manifest for manifest in wanted.ground if manifest not in secrets]
+    return await apply_all(ctx, rest, in_order=True)
 
 
 async def _are_others(ctx: Context, instance: AirflowInstance, error: PermanentError) -> bool:

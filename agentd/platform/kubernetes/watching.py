@@ -96,6 +96,7 @@ class Watching:
             async with asyncio.timeout(wait_s), aclosing(self.once(selection, listing.version)) as events:
                 async for event in events:
                     if isinstance(event, Failure):
+                        _raise_if_permanent(event)
                         break
                     _take_in(found, event)
                     if done(list(found.values())):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agentd.core import NotReady
+from agentd.core import NotReady, PermanentError
 from agentd.platform import Manifest
 from agentd.platform.kubernetes import KubernetesCluster
 from tests.conformance.cluster.relay import Fault, Where
@@ -45,6 +45,17 @@ async def test_a_look_ends_when_things_are_as_they_should_be(at: Bench) -> None:
         alone = group.create_task(look("one"))
         await at.cluster.delete(at.ref("other"), fence=fence)
     assert alone.result() is None
+
+
+async def test_a_look_that_may_not_watch_says_so(at: Bench) -> None:
+    denied: tuple[int, dict[str, str], object] = (
+        403,
+        {},
+        {"kind": "Status", "reason": "Forbidden", "message": "not you", "code": 403},
+    )
+    at.relay.show(Fault(Where.BEFORE, "GET", "watch=true", answer=denied))
+    with pytest.raises(PermanentError, match="not you"):
+        await at.cluster.until(CONFIG_MAP, namespace=at.namespace, labels={}, done=_has("one"), wait_s=20.0)
 
 
 async def test_a_look_whose_watch_breaks_tells_what_it_has_seen(at: Bench) -> None:
