@@ -14,10 +14,11 @@ from grpclib.client import Channel, Stream
 from agentd.app.states import views
 from agentd.core import NoAudit, NotReady, PermanentError, Reason, system_runtime
 from agentd.events import EventData, ProjectConfigure, ProjectCreate, ProjectDelete, Quotas
-from agentd.platform import Change, keys
+from agentd.platform import AirflowDefaults, Change, keys
 from agentd.platform.origin import object_of, origin
 from agentd.reconcile.watchers import Source
 from agentd.telemetry import Health, Metrics
+from handlers.manifests.kinds import DEPLOYMENT, JOB, STATEFUL_SET
 from proxy.config import ProxyConfig
 from proxy.generated.v1 import cluster_grpc, cluster_pb2, environments_grpc, environments_pb2
 from proxy.server import Proxy
@@ -99,7 +100,7 @@ class Story:
             create,
             configure,
             self._event(1, self._creation(self._lib)),
-            self._event(1, at.create(quotas=Quotas(pods=100))),
+            self._event(1, at.create(quotas=Quotas(pods=100)), set_up=self._choose, put_back=self._stop_by_hand),
             self._event(3, at.update(), set_up=self._plant),
             Act("first deploy", lambda: self._deploy(4, self._shop, self._lib), set_up=self._push),
             Act("second deploy", lambda: self._deploy(5, self._shop)),
@@ -134,9 +135,23 @@ class Story:
         at = self._at
         marks = await marks_of(at)
         await start_workloads(at, marks)
-        for root, plural, body in _LEFTOVERS:
-            manifest = {**body, "metadata": {"name": "leftover", "labels": {**marks, keys.COMPONENT: "environment"}}}
-            await at.hands.call("POST", f"{root}/namespaces/{at.name}/{plural}", manifest)
+        for component, left in (("environment", _LEFTOVERS), ("airflow", _LEFT_OF_AIRFLOW)):
+            for root, plural, body in left:
+                manifest = {**body, "metadata": {"name": "leftover", "labels": {**marks, keys.COMPONENT: component}}}
+                await at.hands.call("POST", f"{root}/namespaces/{at.name}/{plural}", manifest)
+
+    async def _choose(self) -> None:
+        """An Airflow of which there is something of every kind."""
+        self._at.control.ports[AirflowDefaults] = AirflowDefaults(api_server_replicas=2)
+
+    async def _stop_by_hand(self) -> None:
+        """As if nothing had been started yet, so that it is waited for."""
+        at = self._at
+        for kind, plural in ((STATEFUL_SET, "statefulsets"), (JOB, "jobs"), (DEPLOYMENT, "deployments")):
+            for found in await at.cluster.list(kind, namespace=at.name):
+                path = f"/apis/{kind.api_version}/namespaces/{at.name}/{plural}/{found['metadata']['name']}"
+                await at.hands.delete(path, propagationPolicy="Background")
+                await at.hands.until(path, lambda left: left is None)
 
     async def _start_by_hand(self) -> None:
         """As if nobody had stopped anything."""
@@ -256,7 +271,29 @@ _WATCHED = ("namespaces", "configmaps")
 _CORE, _APIS = "/api/v1", "/apis"
 _RBAC = f"{_APIS}/rbac.authorization.k8s.io/v1"
 _ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leftover"}
-_LEFTOVERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+_Left = tuple[tuple[str, str, dict[str, Any]], ...]
+_APPS = f"{_APIS}/apps/v1"
+_SELECTOR = {"matchLabels": {"app": "leftover"}}
+_POD: dict[str, Any] = {
+    "metadata": {"labels": {"app": "leftover"}},
+    "spec": {"containers": [{"name": "main", "image": "example/web:1"}]},
+}
+_LEFT_OF_AIRFLOW: _Left = (
+    (_CORE, "services", {"spec": {"ports": [{"port": 80}]}}),
+    (_APPS, "deployments", {"spec": {"replicas": 0, "selector": _SELECTOR, "template": _POD}}),
+    (
+        _APPS,
+        "statefulsets",
+        {"spec": {"replicas": 0, "serviceName": "leftover", "selector": _SELECTOR, "template": _POD}},
+    ),
+    (
+        f"{_APIS}/batch/v1",
+        "jobs",
+        {"spec": {"suspend": True, "template": {"spec": {**_POD["spec"], "restartPolicy": "Never"}}}},
+    ),
+    (f"{_APIS}/policy/v1", "poddisruptionbudgets", {"spec": {"maxUnavailable": 1, "selector": _SELECTOR}}),
+)
+_LEFTOVERS: _Left = (
     (_CORE, "resourcequotas", {"spec": {"hard": {"pods": "100"}}}),
     (_CORE, "limitranges", {"spec": {"limits": [{"type": "Pod"}]}}),
     (f"{_APIS}/networking.k8s.io/v1", "networkpolicies", {"spec": {"podSelector": {}}}),
