@@ -10,13 +10,22 @@ from handlers.environments.diagnosis import hopeless
 from handlers.environments.instances import own
 from handlers.environments.sights import troubles_of
 from handlers.environments.steps import apply_all
-from handlers.manifests.airflow import AirflowInstance
+from handlers.manifests.airflow import AirflowInstance, running
 from handlers.manifests.airflow.check import CheckResult, check, files
-from handlers.manifests.kinds import JOB, POD
+from handlers.manifests.kinds import DEPLOYMENT, JOB, POD
 from handlers.manifests.projects import DeployedProject
 
 # Source: the Job controller, which labels its pods.
 _JOB_NAME = "batch.kubernetes.io/job-name"
+
+
+async def check_new(
+    ctx: Context, instance: AirflowInstance, projects: Sequence[DeployedProject], *, new: bool
+) -> dict[str, int]:
+    """`check_builds`, if any is new or the Airflow will be of another release than the one that has read them before."""
+    if projects and (new or await _is_another(ctx, instance)):
+        return await check_builds(ctx, instance, projects)
+    return {}
 
 
 async def check_builds(ctx: Context, instance: AirflowInstance, projects: Sequence[DeployedProject]) -> dict[str, int]:
@@ -72,6 +81,12 @@ async def _open(ctx: Context, instance: AirflowInstance, wanted: Manifest) -> No
     await _clear(ctx, instance)
     reason = found[0].reason if found else Reason.NOT_UP_IN_TIME
     return PermanentError(reason, f"{said}; it was given {limit_s:g} s" if late else said)
+
+
+async def _is_another(ctx: Context, instance: AirflowInstance) -> bool:
+    """Whether an Airflow is there, and is of another release."""
+    found = await ctx.port(Cluster).list(DEPLOYMENT, namespace=instance.environment.name, labels=own(ctx))
+    return running(found) not in (None, instance.release.version)
 
 
 async def _clear(ctx: Context, instance: AirflowInstance) -> None:

@@ -18,7 +18,7 @@ from agentd.events import (
 from handlers.environments import desired, guard, projects, removal, rights
 from handlers.environments.airflow import STEPS, bring_about, remove_others
 from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
-from handlers.environments.checking import check_builds
+from handlers.environments.checking import check_new
 from handlers.environments.instances import check_room, find
 from handlers.environments.power import set_power
 from handlers.environments.project_checks import check_projects
@@ -47,7 +47,7 @@ _DELETE_IDENTITY = "delete identity"
 _DELETE_NAMESPACE = "delete namespace"
 _BREAK_LOCK = "break lock"
 
-_RECONCILE = (_CHECK, _IDENTITY, _APPLY, *STEPS, _POWER, _LEFTOVERS)
+_RECONCILE = (_CHECK, _IDENTITY, _APPLY, _CHECK_BUILDS, *STEPS, _POWER, _LEFTOVERS)
 
 
 @handler(EnvironmentCreate, steps=_RECONCILE, timeout_s=300, permissions=rights.reconcile())
@@ -108,7 +108,7 @@ async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
     instance = await _with_identity(ctx, checked.instance)
     environment, found = instance.environment, Switch(instance, checked.live, wanted)
     await ctx.step(_APPLY, lambda: apply_environment(ctx, environment))
-    dags = await ctx.step(_CHECK_BUILDS, lambda: _check_builds(ctx, found))
+    dags = await ctx.step(_CHECK_BUILDS, lambda: check_new(ctx, instance, wanted, new=bool(found.new)))
     await ctx.step(_ACCOUNTS, lambda: projects.apply_accounts(ctx, environment, wanted))
     await bring_about(ctx, instance, stages(instance, checked.live))
     await ctx.step(_MARK, lambda: projects.mark_images(ctx, name, wanted))
@@ -116,11 +116,6 @@ async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
     await ctx.step(_RECORD, lambda: projects.record_projects(ctx, environment, wanted))
     await ctx.step(_UNDEPLOY, lambda: projects.undeploy(ctx, environment, wanted))
     await _settle(ctx, instance, stages(instance, wanted))
-
-
-async def _check_builds(ctx: Context, found: Switch) -> dict[str, int]:
-    """Builds that are live have been read before."""
-    return await check_builds(ctx, found.instance, found.wanted) if found.new else {}
 
 
 async def _switch(ctx: Context, found: Switch, dags: Mapping[str, int]) -> None:
@@ -178,6 +173,7 @@ async def _reconcile(ctx: Context, name: str) -> None:
     instance = await _with_identity(ctx, checked.instance)
     airflow = stages(instance, checked.live)
     await ctx.step(_APPLY, lambda: apply_environment(ctx, instance.environment))
+    await ctx.step(_CHECK_BUILDS, lambda: check_new(ctx, instance, checked.live, new=False))
     await bring_about(ctx, instance, airflow)
     await _settle(ctx, instance, airflow)
 

@@ -62,6 +62,7 @@ def reconcile() -> tuple[Permission, ...]:
         kubernetes(_AIRFLOW, *APPLY, *_PRUNE),
         kubernetes(_KEPT, *APPLY),
         kubernetes(_AWAITED, "list", "watch"),
+        kubernetes(("events",), "list"),
         granted(),
         _identities(_MAKES_IDENTITY),
         _identities(_REMOVES_IDENTITY),
@@ -70,7 +71,7 @@ def reconcile() -> tuple[Permission, ...]:
 
 def deploy() -> tuple[Permission, ...]:
     """What a deploy needs beside that."""
-    return _once(reconcile(), kubernetes(("events",), "list"), repositories.mark_permissions("project"))
+    return _once(reconcile(), repositories.mark_permissions("project"))
 
 
 def unlock() -> tuple[Permission, ...]:

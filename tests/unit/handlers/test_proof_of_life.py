@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from agentd.core import NotReady, PermanentError, Reason, system_runtime
 from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup
-from agentd.events import EnvironmentDeploy, EnvironmentSpec, Power
+from agentd.events import EnvironmentSpec, EventData, Power
 from agentd.platform import AirflowDefaults, Airflows, ClusterDefaults, keys
-from agentd.platform.airflow_defaults import Patience
+from agentd.platform.airflow_defaults import Patience, Release
 from agentd.platform.airflow_rest import DirectRoute, RestAirflows
 from agentd.platform.config import AirflowApiConfig
 from agentd.telemetry import Metrics
@@ -55,7 +55,7 @@ async def read(at: World, airflow: EmbeddedAirflow, **bundles: DagFile) -> None:
     await airflow.be(at.name, setup)
 
 
-async def attempt(at: World, data: EnvironmentDeploy, context: HandlerContext) -> Exception | None:
+async def attempt(at: World, data: EventData, context: HandlerContext) -> Exception | None:
     """One attempt; what it ended with."""
     try:
         await at.resume(data, context)
@@ -64,7 +64,7 @@ async def attempt(at: World, data: EnvironmentDeploy, context: HandlerContext) -
     return None
 
 
-async def until_told(at: World, data: EnvironmentDeploy, context: HandlerContext, words: str) -> None:
+async def until_told(at: World, data: EventData, context: HandlerContext, words: str) -> None:
     """Attempts until one waits for this: what comes before takes as long as it takes."""
     for _ in range(20):
         error = await attempt(at, data, context)
@@ -74,7 +74,7 @@ async def until_told(at: World, data: EnvironmentDeploy, context: HandlerContext
     raise AssertionError(f"it never waited for {words}, but: {error}")
 
 
-async def refused(at: World, data: EnvironmentDeploy, context: HandlerContext, reason: Reason) -> str:
+async def refused(at: World, data: EventData, context: HandlerContext, reason: Reason) -> str:
     """Attempts until the event fails for this reason; what it says."""
     for _ in range(20):
         error = await attempt(at, data, context)
@@ -114,7 +114,7 @@ async def with_a_live_build(at: World, airflow: EmbeddedAirflow) -> tuple[Projec
 
 async def foretell(at: World, project: Project, build: str, **wish: str) -> None:
     """Have the check of this build alone end like this: its Job is there before, and the kubelet does what its pods say."""
-    chosen: AirflowDefaults = at.control.ports[AirflowDefaults]  # type: ignore[assignment]
+    chosen = AirflowDefaults()
     instance = AirflowInstance(
         Environment(at.name, EnvironmentSpec(), Power.AWAKE, at.defaults),
         chosen.releases[0],
@@ -248,3 +248,18 @@ async def test_builds_that_are_live_are_not_checked_again(at: World, airflow: Em
     # The stamps of a newer generation, and not a word more.
     written = await at.writes()
     assert not [what for what in written if what.startswith(("POST", "DELETE"))]
+
+
+async def test_a_newer_airflow_comes_only_when_it_can_read_what_is_live(at: World, airflow: EmbeddedAirflow) -> None:
+    newest = AirflowDefaults().releases[0]
+    at.control.ports[AirflowDefaults] = AirflowDefaults(releases=(Release("3.3.1", "apache/airflow:3.3.1"),))
+    shop, first, _ = await with_a_live_build(at, airflow)
+    at.control.ports[AirflowDefaults] = AirflowDefaults(releases=(newest,))
+    told = {"errors": [{"bundle": "shop", "file": "a.py", "text": "no longer there"}], "all_errors": 1}
+    await foretell(at, shop, first, behaviour="fail", exit_code="3", message=json.dumps(told))
+    data = at.update()
+    context = at.begin(data, 3)
+    assert "no longer there" in await refused(at, data, context, Reason.IMPORT_ERRORS)
+    pod = (await at.seen(DEPLOYMENT, "airflow-scheduler"))["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "apache/airflow:3.3.1"
+    assert len(await at.cluster.list(JOB, namespace=at.name, labels={keys.VERSION: newest.version})) == 0
