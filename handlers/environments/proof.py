@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from agentd.core import Context, NotReady, Reason, TransientError, side_by_side
-from agentd.platform import Airflow, Airflows, Cluster, ClusterDefaults, Manifest, keys
+from agentd.platform import Airflow, Airflows, Cluster, Manifest, keys
 from agentd.platform.airflow import Dag, ImportFailure
 from agentd.platform.airflow_defaults import AirflowComponent
 from handlers.environments import waiting
 from handlers.environments.diagnosis import hopeless
 from handlers.environments.sights import troubles_of
+from handlers.environments.waiting import Patience
 from handlers.manifests.airflow import AirflowInstance
 from handlers.manifests.kinds import DEPLOYMENT, POD
 from handlers.manifests.labels import AIRFLOW
@@ -41,11 +42,11 @@ class Failure:
 
 
 async def not_up(
-    ctx: Context, instance: AirflowInstance, components: Sequence[Manifest], since: float
+    ctx: Context, patience: Patience, instance: AirflowInstance, components: Sequence[Manifest], since: float
 ) -> Failure | None:
     """None once the components are at work. The failure when they never will be, or are not in time; NotReady otherwise."""
     try:
-        await waiting.rolled_out(ctx, waiting.Patience(ctx), instance, DEPLOYMENT, components)
+        await waiting.rolled_out(ctx, patience, instance, DEPLOYMENT, components)
     except NotReady as waits:
         found = await troubles_of(ctx, instance.environment.name, _DAG_PROCESSOR)
         if hopeless(found):
@@ -59,7 +60,12 @@ async def not_up(
 
 
 async def not_read(
-    ctx: Context, instance: AirflowInstance, projects: Sequence[DeployedProject], dags: Mapping[str, int], since: float
+    ctx: Context,
+    patience: Patience,
+    instance: AirflowInstance,
+    projects: Sequence[DeployedProject],
+    dags: Mapping[str, int],
+    since: float,
 ) -> Failure | None:
     """None once the DAG processor, if it can be asked, has read the projects' bundles; `dags`: how many each has at least.
 
@@ -67,7 +73,7 @@ async def not_read(
     """
     if not ctx.has_port(Airflows):
         return None
-    started = await _started(ctx, instance)
+    started = await _started(ctx, patience, instance)
     if started is None:
         return None
     airflow = ctx.port(Airflows).of(instance.address)
@@ -110,7 +116,7 @@ def _is_fresh(dag: Dag, started: datetime) -> bool:
     return dag.last_parsed_time is not None and dag.last_parsed_time >= started
 
 
-async def _started(ctx: Context, instance: AirflowInstance) -> datetime | None:
+async def _started(ctx: Context, patience: Patience, instance: AirflowInstance) -> datetime | None:
     """Since when the DAG processor runs, by the clock of its node, which is Airflow's too. None in a plan."""
     seen: list[datetime] = []
 
@@ -123,7 +129,7 @@ async def _started(ctx: Context, instance: AirflowInstance) -> datetime | None:
         namespace=instance.environment.name,
         labels=_DAG_PROCESSOR,
         done=done,
-        wait_s=ctx.port(ClusterDefaults).ready_wait_s,
+        wait_s=patience.left_s,
     )
     if left is not None:
         raise NotReady("the DAG processor does not run")
@@ -142,8 +148,7 @@ def _running_since(pod: Manifest) -> datetime | None:
 
 def _unless_late(ctx: Context, instance: AirflowInstance, open_yet: str, since: float) -> Failure:
     """The failure, when it is too late for hope; else raises NotReady."""
-    patience = instance.defaults.patience
-    limit_s = patience.start_s + patience.parse_s
+    limit_s = instance.defaults.patience.start_s + instance.defaults.patience.parse_s
     if ctx.now() < since + limit_s:
         raise NotReady(open_yet)
     return Failure(Reason.NOT_UP_IN_TIME, f"{open_yet}; it was given {limit_s:g} s")

@@ -11,6 +11,7 @@ from agentd.platform import Manifest
 from handlers.environments import projects
 from handlers.environments.proof import Failure, not_read, not_up
 from handlers.environments.steps import apply_all
+from handlers.environments.waiting import Patience
 from handlers.manifests.airflow import AirflowInstance, Stages, stages
 from handlers.manifests.airflow.workers import NAME as WORKER_TEMPLATE
 from handlers.manifests.projects import DeployedProject
@@ -41,9 +42,10 @@ async def switch(ctx: Context, found: Switch, dags: Mapping[str, int], since: fl
     await apply_all(ctx, _of_builds(wanted), in_order=True)
     if found.instance.environment.hibernated:
         return {}
-    failure = await not_up(ctx, found.instance, wanted.components, since)
+    patience = Patience(ctx)
+    failure = await not_up(ctx, patience, found.instance, wanted.components, since)
     if failure is None and found.new:
-        failure = await not_read(ctx, found.instance, found.new, dags, since)
+        failure = await not_read(ctx, patience, found.instance, found.new, dags, since)
     return failure.kept() if failure else {}
 
 
