@@ -17,6 +17,7 @@ import aiohttp
 from agentd.bus import Queue
 from agentd.cli.cluster_owner import cluster_owner
 from agentd.cli.errors import StackError
+from agentd.cli.stack_airflow import play_airflows
 from agentd.cli.stack_queues import QueueChoice, StackQueues, make_queues
 from agentd.core import AwsConfig, Runtime
 from agentd.embedded import EmbeddedCloud, EmbeddedKubernetes
@@ -41,6 +42,8 @@ class Stack:
     kubeconfig: Path
     aws: AwsConfig
     queues: StackQueues
+    airflow_url: str
+    """Where the Airflows of all environments are."""
 
     @property
     def commands_url(self) -> str:
@@ -89,6 +92,7 @@ class Stack:
             **({"AGENTD_AWS__ENDPOINT_URL": self.aws.endpoint_url} if self.aws.endpoint_url else {}),
             "AGENTD_CLUSTER__ACCESS": "kubeconfig",
             "AGENTD_CLUSTER__KUBECONFIG": str(self.kubeconfig),
+            "AGENTD_AIRFLOW__API__URL": self.airflow_url,
             **self.queues.environment(),
             "AGENTD_LEDGER__PATH": str(self.folder / "ledger.db"),
             # Polls cost nothing here, and a drain waits for the open ones.
@@ -134,7 +138,8 @@ async def start_stack(
         kubeconfig = kubeconfig or folder / "kubeconfig"
         async with cluster_owner(kubeconfig) as owner:
             await owner.make_namespace(ClusterConfig().system_namespace)  # as an installation does
-        yield Stack(cloud, kubernetes, folder, kubeconfig, aws, made)
+        airflow = await parts.enter_async_context(play_airflows(kubeconfig, folder / "airflow.log"))
+        yield Stack(cloud, kubernetes, folder, kubeconfig, aws, made, airflow.url)
 
 
 async def _start_cluster(parts: AsyncExitStack, folder: Path) -> EmbeddedKubernetes:

@@ -64,6 +64,7 @@ async def not_read(
     patience: Patience,
     instance: AirflowInstance,
     projects: Sequence[DeployedProject],
+    *,
     dags: Mapping[str, int],
     since: float,
 ) -> Failure | None:

@@ -45,7 +45,7 @@ async def switch(ctx: Context, found: Switch, dags: Mapping[str, int], since: fl
     patience = Patience(ctx)
     failure = await not_up(ctx, patience, found.instance, wanted.components, since)
     if failure is None and found.new:
-        failure = await not_read(ctx, patience, found.instance, found.new, dags, since)
+        failure = await not_read(ctx, patience, found.instance, found.new, dags=dags, since=since)
     return failure.kept() if failure else {}
 
 
