@@ -4,14 +4,18 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
 
+from agentd.cli.stack_airflow import play_airflows
 from agentd.core import NotReady, PermanentError, Reason, system_runtime
 from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup
-from agentd.events import EnvironmentSpec, EventData, Power
+from agentd.events import EnvironmentDeploy, EnvironmentSpec, EventData, Power
 from agentd.platform import AirflowDefaults, Airflows, ClusterDefaults, keys
+from agentd.platform.airflow import AirflowAddress
 from agentd.platform.airflow_defaults import Patience, Release
 from agentd.platform.airflow_rest import DirectRoute, RestAirflows
 from agentd.platform.config import AirflowApiConfig
@@ -50,9 +54,13 @@ async def airflow(at: World, embedded: EmbeddedAirflow) -> AsyncIterator[Embedde
 
 async def read(at: World, airflow: EmbeddedAirflow, **bundles: DagFile) -> None:
     """Have the DAG processor read these bundles now."""
-    secret = (await at.seen(SECRET, KEYS))["data"]["jwt-secret"]
-    setup = Setup(jwt_secret=b64decode(secret).decode(), bundles={name: (file,) for name, file in bundles.items()})
+    setup = Setup(jwt_secret=await jwt_secret(at), bundles={name: (file,) for name, file in bundles.items()})
     await airflow.be(at.name, setup)
+
+
+async def jwt_secret(at: World) -> str:
+    """What the environment's tokens are signed with."""
+    return b64decode((await at.seen(SECRET, KEYS))["data"]["jwt-secret"]).decode()
 
 
 async def attempt(at: World, data: EventData, context: HandlerContext) -> Exception | None:
@@ -96,15 +104,24 @@ async def is_live(at: World, project: Project, build: str) -> None:
     assert [image.rpartition("@")[2] for image in images] == [project.builds[build]]
 
 
+async def unread(
+    at: World, airflow: EmbeddedAirflow, project: Project, build: str, generation: int
+) -> tuple[EnvironmentDeploy, HandlerContext]:
+    """A deploy up to where nothing is left but that the DAG processor reads the build: its check has found one DAG."""
+    await read(at, airflow)
+    await foretell(at, project, build, behaviour="complete", message=json.dumps({"dags": {project.name: 1}}))
+    data = at.deploy(project.deployment(build))
+    context = at.begin(data, generation)
+    await until_told(at, data, context, f"the DAG processor has not read these projects yet: {project.name}")
+    return data, context
+
+
 async def with_a_live_build(at: World, airflow: EmbeddedAirflow) -> tuple[Project, str, str]:
     """An environment with a build that lives, and another one to be deployed."""
     shop = await at.project(builds=2)
     first, second = shop.builds
     await at.run(at.create())
-    data = at.deploy(shop.deployment(first))
-    context = at.begin(data, 2)
-    await read(at, airflow, shop=GOOD)
-    await until_told(at, data, context, "has not read")
+    data, context = await unread(at, airflow, shop, first, 2)
     await read(at, airflow, shop=GOOD)
     while (error := await attempt(at, data, context)) is not None:
         assert isinstance(error, NotReady), error
@@ -114,7 +131,7 @@ async def with_a_live_build(at: World, airflow: EmbeddedAirflow) -> tuple[Projec
 
 async def foretell(at: World, project: Project, build: str, **wish: str) -> None:
     """Have the check of this build alone end like this: its Job is there before, and the kubelet does what its pods say."""
-    chosen = AirflowDefaults()
+    chosen = cast("AirflowDefaults", at.control.ports[AirflowDefaults])
     instance = AirflowInstance(
         Environment(at.name, EnvironmentSpec(), Power.AWAKE, at.defaults),
         chosen.releases[0],
@@ -138,9 +155,7 @@ async def foretell(at: World, project: Project, build: str, **wish: str) -> None
 
 async def test_a_build_is_live_once_airflow_has_read_it(at: World, airflow: EmbeddedAirflow) -> None:
     shop, first, second = await with_a_live_build(at, airflow)
-    data = at.deploy(shop.deployment(second))
-    context = at.begin(data, 3)
-    await until_told(at, data, context, "the DAG processor has not read these projects yet: shop")
+    data, context = await unread(at, airflow, shop, second, 3)
     record = await at.record(shop)
     assert record is not None
     assert record["data"]["build-id"] == first
@@ -151,9 +166,7 @@ async def test_a_build_is_live_once_airflow_has_read_it(at: World, airflow: Embe
 
 async def test_an_import_error_brings_the_previous_build_back(at: World, airflow: EmbeddedAirflow) -> None:
     shop, first, second = await with_a_live_build(at, airflow)
-    data = at.deploy(shop.deployment(second))
-    context = at.begin(data, 3)
-    await until_told(at, data, context, "has not read")
+    data, context = await unread(at, airflow, shop, second, 3)
     await read(at, airflow, shop=BAD)
     said = await refused(at, data, context, Reason.IMPORT_ERRORS)
     assert "project shop, bad.py" in said
@@ -163,9 +176,7 @@ async def test_an_import_error_brings_the_previous_build_back(at: World, airflow
 
 async def test_what_is_not_read_in_time_is_given_up(at: World, airflow: EmbeddedAirflow) -> None:
     shop, first, second = await with_a_live_build(at, airflow)
-    data = at.deploy(shop.deployment(second))
-    context = at.begin(data, 3)
-    await until_told(at, data, context, "has not read")
+    data, context = await unread(at, airflow, shop, second, 3)
     hurried = AirflowDefaults(patience=Patience(start_s=0.1, parse_s=0.1))
     context.ports = {**context.ports, AirflowDefaults: hurried}
     assert "it was given 0.2 s" in await refused(at, data, context, Reason.NOT_UP_IN_TIME)
@@ -174,9 +185,7 @@ async def test_what_is_not_read_in_time_is_given_up(at: World, airflow: Embedded
 
 async def test_a_crash_half_way_back_is_finished_by_the_next_attempt(at: World, airflow: EmbeddedAirflow) -> None:
     shop, first, second = await with_a_live_build(at, airflow)
-    data = at.deploy(shop.deployment(second))
-    context = at.begin(data, 3)
-    await until_told(at, data, context, "has not read")
+    data, context = await unread(at, airflow, shop, second, 3)
     await read(at, airflow, shop=BAD)
 
     async def refuse_the_next() -> None:
@@ -194,9 +203,7 @@ async def test_a_crash_half_way_back_is_finished_by_the_next_attempt(at: World, 
 
 async def test_an_image_that_cannot_be_pulled_never_lives(at: World, airflow: EmbeddedAirflow) -> None:
     shop, first, second = await with_a_live_build(at, airflow)
-    data = at.deploy(shop.deployment(second))
-    context = at.begin(data, 3)
-    await until_told(at, data, context, "has not read")
+    data, context = await unread(at, airflow, shop, second, 3)
     said = {"behaviour": "fail", "reason": "ErrImagePull", "message": "pull access denied: 403 Forbidden"}
     path = f"/apis/apps/v1/namespaces/{at.name}/deployments/airflow-dag-processor"
     annotations = {f"{_BEHAVIOUR}{name}": value for name, value in said.items()}
@@ -235,8 +242,7 @@ async def test_a_check_that_cannot_be_made_says_why_and_can_be_made_again(
     context = at.begin(data, 3)
     await refused(at, data, context, reason)
     await is_live(at, shop, first)
-    context = at.begin(data, 4)
-    await until_told(at, data, context, "has not read")
+    await unread(at, airflow, shop, second, 4)
 
 
 async def test_builds_that_are_live_are_not_checked_again(at: World, airflow: EmbeddedAirflow) -> None:
@@ -263,3 +269,21 @@ async def test_a_newer_airflow_comes_only_when_it_can_read_what_is_live(at: Worl
     pod = (await at.seen(DEPLOYMENT, "airflow-scheduler"))["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == "apache/airflow:3.3.1"
     assert len(await at.cluster.list(JOB, namespace=at.name, labels={keys.VERSION: newest.version})) == 0
+
+
+async def test_airflows_of_a_stack_read_what_the_cluster_says(at: World, tmp_path: Path) -> None:
+    shop = await at.project()
+    async with (
+        play_airflows(tmp_path / "kubeconfig", tmp_path / "airflow.log") as stack,
+        DirectRoute(stack.url) as route,
+    ):
+        airflows = RestAirflows(route, AirflowApiConfig(), metrics=Metrics(), runtime=system_runtime())
+        at.control.ports[Airflows] = airflows
+        await at.run(at.create())
+        data = at.deploy(shop.deployment())
+        context = at.begin(data, 2)
+        while (error := await attempt(at, data, context)) is not None:
+            assert isinstance(error, NotReady), error
+        address = AirflowAddress(at.name, f"/environments/{at.name}/airflow", await jwt_secret(at))
+        found = await airflows.of(address).dags(bundle="shop")
+    assert [dag.dag_id for dag in found] == ["shop"]
