@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from agentd.core import Context, NotReady, Reason, TransientError, side_by_side
-from agentd.platform import Airflow, Airflows, Cluster, Manifest, keys
+from agentd.platform import Airflow, Airflows, Manifest, keys
 from agentd.platform.airflow import Dag, ImportFailure
 from agentd.platform.airflow_defaults import AirflowComponent
 from handlers.environments import waiting
@@ -74,7 +74,7 @@ async def not_read(
     """
     if not ctx.has_port(Airflows):
         return None
-    started = await _started(ctx, patience, instance)
+    started = await _started(patience)
     if started is None:
         return None
     airflow = ctx.port(Airflows).of(instance.address)
@@ -117,7 +117,7 @@ def _is_fresh(dag: Dag, started: datetime) -> bool:
     return dag.last_parsed_time is not None and dag.last_parsed_time >= started
 
 
-async def _started(ctx: Context, patience: Patience, instance: AirflowInstance) -> datetime | None:
+async def _started(patience: Patience) -> datetime | None:
     """Since when the DAG processor runs, by the clock of its node, which is Airflow's too. None in a plan."""
     seen: list[datetime] = []
 
@@ -125,13 +125,7 @@ async def _started(ctx: Context, patience: Patience, instance: AirflowInstance) 
         seen.extend(moment for pod in pods if (moment := _running_since(pod)) is not None)
         return bool(seen)
 
-    left = await ctx.port(Cluster).until(
-        POD,
-        namespace=instance.environment.name,
-        labels=_DAG_PROCESSOR,
-        done=done,
-        wait_s=patience.left_s,
-    )
+    left = await patience.until(POD, _DAG_PROCESSOR, done)
     if left is not None:
         raise NotReady("the DAG processor does not run")
     return max(seen, default=None)

@@ -42,7 +42,7 @@ async def switch(ctx: Context, found: Switch, dags: Mapping[str, int], since: fl
     await apply_all(ctx, _of_builds(wanted), in_order=True)
     if found.instance.environment.hibernated:
         return {}
-    patience = Patience(ctx)
+    patience = Patience(ctx, found.instance.environment.name)
     failure = await not_up(ctx, patience, found.instance, wanted.components, since)
     if failure is None and found.new:
         failure = await not_read(ctx, patience, found.instance, found.new, dags=dags, since=since)
