@@ -162,7 +162,7 @@ def _fitting(items: Iterable[M], most_bytes: int) -> Iterator[M]:
     """The first of them, as many as fit."""
     left = most_bytes
     for item in items:
-        left -= len(item.model_dump_json())
+        left -= len(item.model_dump_json().encode())
         if left < 0:
             return
         yield item

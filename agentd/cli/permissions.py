@@ -125,6 +125,8 @@ def of_agent(settings: Settings) -> tuple[Need, ...]:
         "reports": settings.reports_queue_url,
     }
     found = [need for name, url in sorted(queues.items()) for need in _of_queue_at(name, url)]
+    if settings.drift.repair:
+        found += _of_asking(settings.commands.queue_url)
     found += [*_of_ledger(settings.ledger), *_of_secret(settings.signatures.keys_secret), *_of_audit(settings)]
     found += [*_of_registry(), *_of_artifacts(settings.artifacts.bucket, settings.artifacts.prefix)]
     return (*found, *_of_cluster(settings.cluster), *_of_proxy(settings), *_of_states(settings))
@@ -185,6 +187,17 @@ def _of_queue_at(name: str, url: str) -> Iterator[Need]:
             yield from of_queue(name, arn_of(url) or url)
         case QueueKind.AZURE:
             yield from (Need(Permission("azure", action, url), AGENT) for action in sorted(AZURE_ACTIONS[name]))
+        case QueueKind.EMBEDDED:
+            return
+
+
+def _of_asking(commands_url: str) -> Iterator[Need]:
+    """What asking for a repair needs: an event on the commands queue."""
+    match kind_of(commands_url):
+        case QueueKind.SQS:
+            yield from _on(arn_of(commands_url) or commands_url, ("sqs:SendMessage",))
+        case QueueKind.AZURE:
+            yield Need(Permission("azure", f"{_AZURE}/messages/add/action", commands_url), AGENT)
         case QueueKind.EMBEDDED:
             return
 

@@ -168,6 +168,35 @@ async def test_explain_leads_from_an_object_to_its_event(site: Site) -> None:
     assert "not the agent's own" in (await site.run("explain", "namespace/default", code=1)).err
 
 
+async def test_history_tells_what_was_desired_when_and_what_has_changed(site: Site) -> None:
+    name, subject = "remembered", f"project/{uuid_of('remembered')}"
+    for generation, identity in ((1, "first"), (2, "second")):
+        data = ProjectCreate(project_id=uuid_of(name), project_name=name, default_identity=identity)
+        event_id = uuid_of(f"create {name} {generation}")
+        await site.plane.send(event(data, generation, event_id=event_id))
+        assert (await site.plane.report(event_id))["data"]["outcome"] == "succeeded"
+    listed = (await site.run("history", subject)).out
+    assert listed.count("conveyor.project.create.v1") == 2
+    found = await site.json("history", subject)
+    assert [version["generation"] for version in found["versions"]] == [1, 2]
+    assert found["known_since"] is None
+    assert (await site.json("history", subject, "--at", "1"))["spec"]["default_identity"] == "first"
+    assert (await site.json("history", subject, "--at", "now"))["spec"]["default_identity"] == "second"
+    assert await site.json("history", subject, "--at", "2020-01-01T00:00:00Z") == {}
+    differs = (await site.run("history", subject, "--diff", "1", "now")).out
+    assert '    spec.default_identity: "first" -> "second"\n' in differs
+    assert (await site.run("history", subject, "--diff", "2", "now")).out == "nothing differs\n"
+    for wrong, words in (
+        (("nonsense",), "expected <kind>/<uuid>"),
+        ((subject, "--at", "9"), "no event that is kept has claimed this generation"),
+        ((subject, "--at", "2020-01-01T00:00:00"), "say in which time zone"),
+        ((subject, "--at", "yesterday"), "expected a time"),
+    ):
+        assert words in (await site.run("history", *wrong, code=2)).err
+    unknown = await site.run("history", f"project/{uuid_of('never heard of')}", code=1)
+    assert "knows no such subject" in unknown.err
+
+
 async def test_status_shows_the_daemon_and_says_when_there_is_none(site: Site) -> None:
     document = await site.json("status")
     assert document["draining"] is False

@@ -17,6 +17,7 @@ from agentd.dispatch.policy import Allow, Refuse, let_in
 from agentd.events import (
     KeySet,
     Malformed,
+    ProjectReconcile,
     SigningKey,
     accept_unsigned,
     decode,
@@ -27,7 +28,7 @@ from agentd.events import (
     verify_report,
 )
 from agentd.settings import SettingsError, load
-from tests.unit.dispatch.events import AUDIENCE, create, package
+from tests.unit.dispatch.events import AUDIENCE, create, event, package, uuid
 from tests.unit.dispatch.world import Replica, World
 
 KEY = new_signing_key("k1")
@@ -84,9 +85,9 @@ async def test_everything_that_is_set_is_in_force_and_looked_at_again(world: Wor
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         boundary = await open_boundary(stack, around, replica.ledger, NoAudit())
         running = group.create_task(boundary.run(replica.runtime))
-        event = decode(sign(create(1), KEY))
-        assert boundary.verify(event) == "k1"
-        assert await boundary.judge(event, "k1") == Allow("projects")
+        signed = decode(sign(create(1), KEY))
+        assert boundary.verify(signed) == "k1"
+        assert await boundary.judge(signed, "k1") == Allow("projects")
         assert isinstance(await boundary.judge(decode(package(1)), None), Refuse)
         assert verify_report(boundary.sign('{"id":"1"}'), KeySet.parse(keys.read_bytes())) == "k1"
 
@@ -94,11 +95,43 @@ async def test_everything_that_is_set_is_in_force_and_looked_at_again(world: Wor
         rules.write_text("nonsense")
         await replica.runtime.sleep(60)
         with pytest.raises(Malformed):
-            boundary.verify(event)
-        assert await boundary.judge(event, "k1") == Allow("projects")
+            boundary.verify(signed)
+        assert await boundary.judge(signed, "k1") == Allow("projects")
         (warning,) = boundary.warnings()
         assert warning.startswith(f"policy.file {rules} cannot be used")
         running.cancel()
+
+
+async def test_the_agents_own_key_vouches_for_what_it_asks_of_itself_and_for_nothing_else(
+    world: World, tmp_path: Path
+) -> None:
+    keys, own = tmp_path / "keys.json", tmp_path / "own.json"
+    keys.write_text(_key_set(new_signing_key("theirs")))
+    own.write_text(json.dumps(private_jwk(KEY)))
+    replica = await world.replica()
+    around = _around(replica, AGENTD_SIGNATURES__KEYS_FILE=keys, AGENTD_REPORTS__SIGNING_KEY_FILE=own)
+    boundary = await open_boundary(AsyncExitStack(), around, replica.ledger, NoAudit())
+    data = {"project_id": uuid(1), "project_name": "project-1"}
+    asked = event(ProjectReconcile, 7, data, source=around.settings.source)
+    assert boundary.verify(decode(boundary.seal(asked))) == "k1"
+    for other in (
+        asked,
+        boundary.seal(event(ProjectReconcile, 7, data)),
+        boundary.seal(create(1, source=around.settings.source)),
+        boundary.sign(asked),
+    ):
+        with pytest.raises(Malformed):
+            boundary.verify(decode(other))
+
+
+async def test_who_repairs_by_itself_where_signatures_are_required_needs_a_key(world: World) -> None:
+    replica = await world.replica()
+    asked = {"AGENTD_DRIFT__REPAIR": '["project"]', "AGENTD_SIGNATURES__KEYS_FILE": "/k"}
+    with pytest.raises(SettingsError, match=r"drift\.repair needs reports\.signing_key_file"):
+        _around(replica, **asked)
+    assert _around(replica, **asked, AGENTD_REPORTS__SIGNING_KEY_FILE="/own").settings.drift.repair == ("project",)
+    with pytest.raises(SettingsError, match=r"drift\.repair"):
+        _around(replica, AGENTD_DRIFT__REPAIR='["project/mend"]')
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,20 @@ def test_the_agent_itself_needs_its_queues_and_a_login() -> None:
     assert Permission("aws", "sqs:SendMessage", f"{COMMANDS}-letters") in own
 
 
+def test_who_repairs_by_itself_sends_itself_events() -> None:
+    def on_commands(found: tuple[Need, ...]) -> set[str]:
+        return {need.permission.action for need in found if need.permission.resource.endswith("commands")}
+
+    asking = needed(DRIFT__REPAIR='["environment"]')
+    assert on_commands(asking) - on_commands(needed()) == {"sqs:SendMessage"}
+    account = {
+        "COMMANDS__QUEUE_URL": "https://account.queue.core.windows.net/commands",
+        "REPORTS_QUEUE_URL": "https://account.queue.core.windows.net/reports",
+    }
+    azure = on_commands(needed(**account, DRIFT__REPAIR='["environment"]')) - on_commands(needed(**account))
+    assert {action.rpartition("/queues/")[2] for action in azure} == {"messages/add/action"}
+
+
 def test_queues_of_other_kinds_need_rights_of_their_own_cloud_or_none() -> None:
     account = "https://account.queue.core.windows.net"
     azure = needed(COMMANDS__QUEUE_URL=f"{account}/commands", REPORTS_QUEUE_URL=f"{account}/reports")
