@@ -80,6 +80,10 @@ class Reason(StrEnum):
         "invalid_request",
         "The provider refuses the request as invalid. The message has its answer; mend the event's data.",
     )
+    IDENTITY_NOT_TRUSTED = (
+        "identity_not_trusted",
+        "The trust policy of the role that the event names does not let the environment's service accounts become it. Add the statement in the message to it, then redrive the event.",
+    )
     IN_USE = "in_use", "Something still uses what should go. The message names it; undeploy it, then redrive the event."
     MIGRATION_FAILED = (
         "migration_failed",

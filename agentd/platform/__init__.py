@@ -16,7 +16,7 @@ from agentd.platform.cluster import (
 )
 from agentd.platform.cluster_defaults import ClusterDefaults
 from agentd.platform.databases import Databases, DatabaseSpec, DatabaseState
-from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, Trust
 from agentd.platform.registry import (
     DEPLOYED_TAG_PREFIX,
     Image,
@@ -63,5 +63,6 @@ __all__ = [
     "RepositoryAccess",
     "RepositoryDefaults",
     "RepositorySpec",
+    "Trust",
     "refuse_deployed",
 ]

@@ -60,6 +60,19 @@ class IdentityState:
     max_session_s: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whether service accounts may become an identity that somebody else has made.
+
+    `refused` are those, as `namespace/name`, that certainly may not, and `missing` is what its owner has to add to let them
+    in, ready to paste; the agent never does. `note` says what could not be told.
+    """
+
+    refused: tuple[str, ...] = ()
+    missing: str = ""
+    note: str = ""
+
+
 class Identities(ABC):
     """Identities under one path of one account.
 
@@ -113,6 +126,13 @@ class Identities(ABC):
         """Delete the identity; one that is gone is success. Policies that are attached to it are left, others go with it.
 
         PermanentError(in_use) names what else holds it, such as an instance profile; it is then left as it is.
+        """
+
+    @abstractmethod
+    async def trust(self, identity_id: str, service_accounts: Sequence[tuple[str, str]]) -> Trust:
+        """Whether these (namespace, name) pairs may become an identity, as `annotations` takes it; nothing is written.
+
+        What the agent may not read, and what is not there yet, is a note.
         """
 
     @abstractmethod

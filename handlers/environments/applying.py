@@ -7,6 +7,7 @@ from agentd.core import Context
 from agentd.platform import Cluster, Identities, IdentitySpec, ObjectRef, keys
 from handlers import manifests
 from handlers.environments.steps import apply_all
+from handlers.environments.trust import check_trust
 from handlers.manifests import Environment
 from handlers.manifests.access import PROCESSES
 from handlers.manifests.labels import ENVIRONMENT
@@ -18,12 +19,14 @@ async def with_identity(ctx: Context, environment: Environment) -> Environment:
         return environment
     identities = ctx.port(Identities)
     given = environment.spec.iam_identity
+    accounts = tuple((environment.name, account) for account in PROCESSES)
     if given is not None:
+        await check_trust(ctx, given, accounts)
         return replace(environment, identity=identities.annotations(given))
     made = await identities.ensure(
         IdentitySpec(
             name=identity_name(environment.name),
-            service_accounts=tuple((environment.name, account) for account in PROCESSES),
+            service_accounts=accounts,
             description=f"Airflow in environment {environment.name}",
         ),
         fence=ctx.fence,

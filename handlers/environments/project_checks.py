@@ -10,6 +10,7 @@ from handlers import identity_templates, project_configurations
 from handlers.environments import desired
 from handlers.environments.problems import Problems
 from handlers.environments.projects import KIND, repository_of
+from handlers.environments.trust import check_trust
 from handlers.manifests import Environment
 from handlers.manifests.access import SERVICE_ACCOUNTS
 from handlers.manifests.labels import kubernetes_name
@@ -35,8 +36,19 @@ async def check_projects(ctx: Context, environment: Environment) -> list[Deploye
     problems = Problems()
     found = await side_by_side(wanted, lambda project: _look(ctx, project))
     checked = [_judge(ctx, environment, one, problems) for one in found]
+    known = [project for project in checked if project is not None]
+    await side_by_side(known, lambda project: _check_trust(ctx, environment.name, project, problems))
     problems.raise_any()
-    return [project for project in checked if project is not None]
+    return known
+
+
+async def _check_trust(ctx: Context, environment: str, project: DeployedProject, problems: Problems) -> None:
+    if project.identity is None:
+        return
+    try:
+        await check_trust(ctx, project.identity, [(environment, kubernetes_name(project.project_name))])
+    except PermanentError as error:
+        problems.add(error.reason, f"project {project.project_name}: {error.message}")
 
 
 async def _look(ctx: Context, project: ProjectDeployment) -> _Found:

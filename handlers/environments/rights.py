@@ -32,6 +32,8 @@ _KEPT = ("persistentvolumeclaims", "secrets")
 _AWAITED = ("deployments.apps", "jobs.batch", "pods", "statefulsets.apps")
 
 _IDENTITY = "arn:aws:iam::*:role{identities.path}{identities.role_prefix}*"
+# Of roles that events name, wherever they are: who may become them. Without it that is not checked.
+_READS_TRUST = (Permission("aws", "iam:GetRole", "arn:aws:iam::*:role/*"),)
 _MAKES_IDENTITY = (
     "iam:AttachRolePolicy",
     "iam:CreateRole",
@@ -66,6 +68,7 @@ def reconcile() -> tuple[Permission, ...]:
         granted(),
         _identities(_MAKES_IDENTITY),
         _identities(_REMOVES_IDENTITY),
+        _READS_TRUST,
     )
 
 

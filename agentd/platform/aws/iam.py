@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentd.core import Fence, Runtime
+from agentd.core import Fence, PermanentError, Reason, Runtime
 from agentd.platform.aws import tags
 from agentd.platform.aws.calls import AwsCalls
 from agentd.platform.aws.fenced import FencedWrites
-from agentd.platform.aws.iam_names import role_arn, role_name, role_object
+from agentd.platform.aws.iam_names import role_arn, role_name, role_object, same_account
 from agentd.platform.aws.iam_reads import NO_ENTITY, IamReads, Role
-from agentd.platform.aws.iam_trust import read_trust
+from agentd.platform.aws.iam_trust import read_trust, trust_policy
 from agentd.platform.aws.iam_wanted import WantedRole
+from agentd.platform.aws.policies import canonical
+from agentd.platform.aws.trust_check import Verdict, judged
 from agentd.platform.config import IdentitiesConfig
-from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, refuse_held
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, Trust, refuse_held
 from agentd.platform.ownership import check_own
 from agentd.telemetry import Metrics
 
@@ -135,6 +137,33 @@ class IamIdentities(Identities):
         )
         await self._fenced.settled(obj, lambda: self._reads.role(role.name), lambda seen: seen is None)
 
+    async def trust(self, identity_id: str, service_accounts: Sequence[tuple[str, str]]) -> Trust:
+        arn = role_arn(identity_id, beside=self._provider.arn)
+        if not same_account(arn, self._provider.arn):
+            return Trust(note=f"{arn} is of another account, so its trust policy was not read")
+        try:
+            role = await self._reads.role(arn.rpartition("/")[2])
+        except PermanentError as error:
+            if error.reason is not Reason.ACCESS_DENIED:
+                raise
+            return Trust(note=f"the trust policy of {arn} could not be read: {error.message}")
+        if role is None or _below(role.arn) != _below(arn):
+            # IAM shows a role some seconds after it was made: no reason to refuse.
+            return Trust(note=f"there is no role {arn}: no pod becomes it until it is made and lets them in")
+        return self._judge(role, service_accounts)
+
+    def _judge(self, role: Role, service_accounts: Sequence[tuple[str, str]]) -> Trust:
+        verdicts = judged(role.trust, self._provider, service_accounts)
+        refused = [account for account, verdict in verdicts.items() if verdict is Verdict.NO]
+        unsure = sorted("/".join(account) for account, verdict in verdicts.items() if verdict is Verdict.UNKNOWN)
+        wanted = trust_policy(self._provider, refused)["Statement"] if refused else []
+        rests = f"whether {', '.join(unsure)} may become {role.arn} rests on conditions that AWS alone can judge"
+        return Trust(
+            refused=tuple(sorted("/".join(account) for account in refused)),
+            missing=", ".join(canonical(statement) for statement in wanted) if isinstance(wanted, list) else "",
+            note=rests if unsure else "",
+        )
+
     def annotations(self, identity_id: str) -> Mapping[str, str]:
         return {_ROLE_ARN: role_arn(identity_id, beside=self._provider.arn)}
 
@@ -245,6 +274,11 @@ class IamIdentities(Identities):
             generation=marks.generation if marks else None,
             tags=role.tags,
         )
+
+
+def _below(arn: str) -> str:
+    """Path and name of a role, of which the account has been looked at."""
+    return arn.partition(":role/")[2]
 
 
 def _tag_list(wanted: Mapping[str, str]) -> "list[TagTypeDef]":

@@ -29,6 +29,12 @@ def role_arn(name_or_arn: str, *, beside: str) -> str:
     return f"arn:{account['partition']}:iam::{account['account']}:role/{name_or_arn.lstrip('/')}"
 
 
+def same_account(left: str, right: str) -> bool:
+    """Whether two ARNs are of one account."""
+    accounts = [found and found["account"] for found in map(_ACCOUNT.match, (left, right))]
+    return None not in accounts and accounts[0] == accounts[1]
+
+
 def role_object(role: str) -> str:
     """What fences and errors call a role."""
     return f"iam:role/{role}"

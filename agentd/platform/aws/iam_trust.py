@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from agentd.platform.aws.policies import Json, canonical, normal, same_document
 from agentd.platform.config import OidcProvider
 
-# What the tokens that EKS gives to pods are meant for.
-_AUDIENCE = "sts.amazonaws.com"
+AUDIENCE = "sts.amazonaws.com"
+"""What the tokens that EKS gives to pods are meant for."""
 _ACCOUNT = re.compile(r'"system:serviceaccount:([^:"]+):([^:"]+)"')
 
 
@@ -20,7 +20,7 @@ def trust_policy(provider: OidcProvider, service_accounts: Iterable[tuple[str, s
     # Apart, so that a pattern among them does not turn the exact names into patterns.
     exact = [subject for subject in subjects if "*" not in subject]
     patterns = [subject for subject in subjects if "*" in subject]
-    audience: dict[str, Json] = {f"{provider.issuer}:aud": _AUDIENCE}
+    audience: dict[str, Json] = {f"{provider.issuer}:aud": AUDIENCE}
     claim = f"{provider.issuer}:sub"
     statements: list[Json] = []
     if exact:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from agentd.core import Fence
-from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, Trust
 
 
 class NoIdentities(Identities):
@@ -39,6 +39,9 @@ class NoIdentities(Identities):
 
     async def delete(self, name: str, *, fence: Fence) -> None:
         return None
+
+    async def trust(self, identity_id: str, service_accounts: Sequence[tuple[str, str]]) -> Trust:
+        return Trust()
 
     def annotations(self, identity_id: str) -> Mapping[str, str]:
         return {}

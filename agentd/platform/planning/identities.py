@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from agentd.core import Action, Fence, Plan, PlannedChange, differences
-from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, refuse_held
+from agentd.platform.identities import Identities, Identity, IdentitySpec, IdentityState, Trust, refuse_held
 from agentd.platform.ownership import check_own
 
 
@@ -88,6 +88,9 @@ class PlanningIdentities(Identities):
         refuse_held(obj, await self.holders(name))
         self._planned[name] = None
         self._plan.record(PlannedChange(obj, Action.DELETE))
+
+    async def trust(self, identity_id: str, service_accounts: Sequence[tuple[str, str]]) -> Trust:
+        return await self._identities.trust(identity_id, service_accounts)
 
     def annotations(self, identity_id: str) -> Mapping[str, str]:
         return self._identities.annotations(identity_id)

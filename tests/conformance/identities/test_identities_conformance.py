@@ -3,6 +3,7 @@
 Where a server is wrong, WAIVERS says so: the test must then fail there, so that a mended server shows.
 """
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from agentd.core import LeaseLost, PermanentError, Reason
-from agentd.platform import IdentitySpec
+from agentd.platform import IdentitySpec, Trust
 from agentd.platform.aws.session import AwsSession
 from agentd.platform.aws.tags import AGENT, EVENT_ID, GENERATION, MANAGED_BY, OWNER_ID, SUBJECT
 from tests.conformance.identities.support import ISSUER, PROVIDER_ARN, SPEC, Bench, bench
@@ -338,3 +339,21 @@ async def test_annotations_name_the_role_by_its_arn(at: Bench) -> None:
         assert at.identities.annotations(name) == {
             "eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/team/etl"
         }
+
+
+async def test_what_a_given_roles_trust_lacks_is_told_ready_to_paste(at: Bench) -> None:
+    await at.hands.create(role := at.role("given"), {})
+    accounts = [("dev", "shop"), ("dev", "lib")]
+    found = await at.identities.trust(role, accounts)
+    assert (found.refused, found.note) == (("dev/lib", "dev/shop"), "")
+    document = await at.hands.trust(role)
+    await at.hands.set_trust(role, {**document, "Statement": [*document["Statement"], json.loads(found.missing)]})
+    assert await at.identities.trust(role, accounts) == Trust()
+    assert (await at.identities.trust(role, [("prod", "shop")])).refused == ("prod/shop",)
+
+
+async def test_a_role_that_is_not_there_is_told_and_one_elsewhere_is_not_asked_for(at: Bench) -> None:
+    missing = await at.identities.trust(at.role("nothing"), [("dev", "shop")])
+    assert (missing.refused, "there is no role" in missing.note) == ((), True)
+    found = await at.identities.trust("arn:aws:iam::999988887777:role/theirs", [("dev", "shop")])
+    assert (found.refused, "another account" in found.note) == ((), True)

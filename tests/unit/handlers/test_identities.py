@@ -1,5 +1,6 @@
 """Who Airflow and the projects' jobs are in the cloud: with IAM roles, and where the agent makes no identities."""
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from agentd.core import NotReady
+from agentd.core import NotReady, PermanentError, Reason
 from agentd.events.environments import AirflowConfiguration, SecretName, SecretsBackend
 from agentd.platform import Identities
 from agentd.platform.aws.session import AwsSession
@@ -79,10 +80,19 @@ async def test_a_role_that_is_given_takes_the_place_of_the_agents_own(account: A
 
 async def test_a_given_role_is_never_touched(account: Account) -> None:
     at = account.at
-    await account.iam.hands.create(f"theirs-{at.name}", {})
+    role = f"theirs-{at.name}"
+    await account.iam.hands.create(role, {})
     await at.writes()
     secret = SecretsBackend(enabled=True, connection=SecretName(name="airflow/connections"))
-    given = at.create(iam_identity=f"theirs-{at.name}", airflow_configuration=AirflowConfiguration(secret=secret))
+    given = at.create(iam_identity=role, airflow_configuration=AirflowConfiguration(secret=secret))
+    with pytest.raises(PermanentError, match="it lacks: ") as refused:
+        await at.run(given)
+    assert refused.value.reason is Reason.IDENTITY_NOT_TRUSTED
+    assert not await at.writes(), "before anything is written"
+    assert await at.namespace() is None
+    statement = json.loads(refused.value.message.partition("it lacks: ")[2])
+    await account.iam.hands.set_trust(role, {"Version": "2012-10-17", "Statement": [statement]})
+    await at.writes()
     fence = await at.run(given)
     assert not any(obj.startswith("iam:") for obj, _ in fence.asked)
 
