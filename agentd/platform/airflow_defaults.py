@@ -131,11 +131,15 @@ RESOURCES: Mapping[AirflowComponent, Resources] = {
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long each step of a deploy may take before it is given up, in seconds. What can never come up is not waited for."""
+    """How long each step of a deploy or an end may take before it is given up, in seconds. What can never come up is not
+
+    waited for.
+    """
 
     check_s: float = 900.0
     start_s: float = 900.0
     parse_s: float = 600.0
+    drain_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

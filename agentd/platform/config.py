@@ -302,9 +302,13 @@ class AirflowPatienceConfig(Config):
     parse_s: Annotated[float, Field(ge=10, le=7200)] = 600.0
     """Until it has read every DAG of the new builds, in seconds: it takes seconds, and up to 50 s for each file that is slow."""
 
+    drain_s: Annotated[float, Field(ge=0, le=86400)] = 600.0
+    """How long tasks may go on once an environment is to be deleted and its DAGs are paused, in seconds; then they are ended. 0:
+    nothing is paused or waited for."""
+
     def defaults(self) -> Patience:
         """What handlers need of it."""
-        return Patience(self.check_s, self.start_s, self.parse_s)
+        return Patience(self.check_s, self.start_s, self.parse_s, self.drain_s)
 
 
 class AirflowApiConfig(Config):

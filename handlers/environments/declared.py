@@ -19,6 +19,7 @@ from handlers.environments import desired, guard, projects, removal, rights
 from handlers.environments.airflow import STEPS, bring_about, remove_others
 from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
 from handlers.environments.checking import check_new
+from handlers.environments.draining import drain, pause
 from handlers.environments.instances import check_room, find
 from handlers.environments.power import set_power
 from handlers.environments.project_checks import check_projects
@@ -46,6 +47,9 @@ _LEFTOVERS = "remove leftovers"
 _DELETE_IDENTITY = "delete identity"
 _DELETE_NAMESPACE = "delete namespace"
 _BREAK_LOCK = "break lock"
+_BEGIN_END = "begin the end"
+_PAUSE = "pause DAGs"
+_DRAIN = "drain runs"
 
 _RECONCILE = (_CHECK, _IDENTITY, _APPLY, _CHECK_BUILDS, *STEPS, _POWER, _LEFTOVERS)
 
@@ -120,11 +124,7 @@ async def deploy(ctx: Context, data: EnvironmentDeploy) -> None:
 
 async def _switch(ctx: Context, found: Switch, dags: Mapping[str, int]) -> None:
     """What came of it is kept, so that an attempt after a crash goes on in the same direction."""
-
-    async def begin() -> float:
-        return ctx.now()
-
-    since = await ctx.step(_BEGIN, begin)
+    since = await ctx.step(_BEGIN, lambda: _now(ctx))
     failure = Failure.of(await ctx.step(_SWITCH, lambda: switch(ctx, found, dags, since)))
     if failure is not None:
         await ctx.step(_RESTORE, lambda: restore(ctx, found, failure))
@@ -145,18 +145,26 @@ async def unlock(ctx: Context, data: EnvironmentUnlock) -> None:
 
 @handler(
     EnvironmentDelete,
-    steps=(_CHECK, _UNDEPLOY, _DELETE_IDENTITY, _DELETE_NAMESPACE),
+    steps=(_CHECK, _BEGIN_END, _PAUSE, _DRAIN, _UNDEPLOY, _DELETE_IDENTITY, _DELETE_NAMESPACE),
     timeout_s=900,
     permissions=rights.remove(),
 )
 async def delete(ctx: Context, data: EnvironmentDelete) -> None:
-    """Undeploy everything, then delete the identity and the namespace. One that was never there is success."""
+    """Let what runs end, undeploy everything, then delete the identity and the namespace. One that was never there is success."""
     name = data.environment_name
     await afresh(ctx, _CHECK, lambda: removal.may_delete(ctx, name))
+    since = await ctx.step(_BEGIN_END, lambda: _now(ctx))
+    await ctx.step(_PAUSE, lambda: pause(ctx, name, since))
+    await ctx.step(_DRAIN, lambda: drain(ctx, name, since))
     # In every attempt: a registry or IAM may have shown late what was made just before.
     await afresh(ctx, _UNDEPLOY, lambda: projects.unmark_images(ctx, name, keep=set()))
     await afresh(ctx, _DELETE_IDENTITY, lambda: delete_identity(ctx, name))
     await ctx.step(_DELETE_NAMESPACE, lambda: removal.delete_namespace(ctx, name))
+
+
+async def _now(ctx: Context) -> float:
+    """Kept by a step, it is when its first attempt was."""
+    return ctx.now()
 
 
 @dataclass(frozen=True, slots=True)

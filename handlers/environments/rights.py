@@ -90,7 +90,8 @@ def remove() -> tuple[Permission, ...]:
     return _once(
         kubernetes(("namespaces",), "delete", "get", "list", "watch"),
         kubernetes(("configmaps", "serviceaccounts"), "list"),
-        kubernetes(("leases.coordination.k8s.io",), "get"),
+        kubernetes(("leases.coordination.k8s.io", "secrets"), "get"),
+        kubernetes(("pods",), "list", "watch"),
         _identities(_REMOVES_IDENTITY),
         repositories.mark_permissions("project"),
     )

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from agentd.cli.stack_airflow import play_airflows
 from agentd.core import NotReady, PermanentError, Reason, system_runtime
-from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup
+from agentd.embedded.airflow import DagFile, DagSpec, EmbeddedAirflow, Setup, Task
 from agentd.events import EnvironmentDeploy, EnvironmentSpec, EventData, Power
 from agentd.platform import AirflowDefaults, Airflows, ClusterDefaults, keys
 from agentd.platform.airflow import AirflowAddress
@@ -287,3 +287,41 @@ async def test_airflows_of_a_stack_read_what_the_cluster_says(at: World, tmp_pat
         address = AirflowAddress(at.name, f"/environments/{at.name}/airflow", await jwt_secret(at))
         found = await airflows.of(address).dags(bundle="shop")
     assert [dag.dag_id for dag in found] == ["shop"]
+
+
+async def test_the_end_waits_for_tasks_that_run_and_not_for_ever(at: World, airflow: EmbeddedAirflow) -> None:
+    await at.run(at.create())
+    slow = DagFile(filename="slow.py", dags=(DagSpec(dag_id="slow", tasks=(Task(task_id="waits", seconds=600),)),))
+    await read(at, airflow, shop=slow)
+    address = AirflowAddress(at.name, f"/environments/{at.name}/airflow", await jwt_secret(at))
+    asked = cast("Airflows", at.control.ports[Airflows]).of(address)
+    data = at.delete()
+    context = at.begin(data, 2)
+    await asked.set_paused(["slow"], False, fence=context.fence)
+    await asked.trigger("slow", "by-hand", fence=context.fence)
+    error = await attempt(at, data, context)
+    assert isinstance(error, NotReady)
+    assert error.message == "1 tasks have not ended yet: slow.waits of run by-hand"
+    assert [dag.is_paused for dag in await asked.dags()] == [True]
+    assert await at.namespace() is not None
+    await ends_at_once(at, data, context)
+
+
+async def test_an_airflow_that_does_not_answer_does_not_keep_its_environment(
+    at: World, airflow: EmbeddedAirflow
+) -> None:
+    await at.run(at.create())
+    data = at.delete()
+    context = at.begin(data, 2)
+    error = await attempt(at, data, context)
+    assert isinstance(error, NotReady)
+    assert error.message.startswith("the DAGs are not paused yet: ")
+    await ends_at_once(at, data, context)
+
+
+async def ends_at_once(at: World, data: EventData, context: HandlerContext) -> None:
+    """The time for the end is over, and the environment goes."""
+    context.ports = {**context.ports, AirflowDefaults: AirflowDefaults(patience=Patience(drain_s=0))}
+    while (error := await attempt(at, data, context)) is not None:
+        assert isinstance(error, NotReady), error
+    assert await at.namespace() is None

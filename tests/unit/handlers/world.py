@@ -221,6 +221,10 @@ async def world(
     unique = uuid4().hex[:12]
     system = f"system-{unique}"
     await server.hands.call("POST", "/api/v1/namespaces", {"metadata": {"name": system}})
+    # As in every namespace that has been there for a moment: pods need it.
+    async with asyncio.timeout(_DEADLINE_S):
+        while await server.hands.get(f"/api/v1/namespaces/{system}/serviceaccounts/default") is None:
+            pass
     defaults = ClusterDefaults(system_namespace=system, delete_wait_s=1.0)
     async with (
         relayed(server) if way is None else way(system) as relay,
