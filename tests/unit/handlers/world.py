@@ -1,5 +1,6 @@
 """Handlers on a real cluster port and a real registry port; every write is counted where it arrives."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -44,6 +45,9 @@ BY_EVENT: Mapping[type[Any], Handler] = {handler.event: handler for handler in H
 
 
 Way = Callable[[str], AbstractAsyncContextManager[Relay]]
+
+
+_DEADLINE_S = 20.0
 
 
 @dataclass(frozen=True)
