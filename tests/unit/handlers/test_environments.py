@@ -21,6 +21,7 @@ from tests.unit.handlers.world import World
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AIRFLOW = {
+    "ConfigMap/airflow-check",
     "ConfigMap/airflow-config",
     "ConfigMap/airflow-worker",
     "Deployment/airflow-api-server",
