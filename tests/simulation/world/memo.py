@@ -1,7 +1,7 @@
 """What the server makes of a write follows from the object, the request and the time: it has not to be worked out twice.
 
-Between two runs the same objects differ in ids, versions and times. These are opaque to the server, but for the order of
-times, so they are taken out of the question before it is looked up, and put into the answer.
+Between two runs the same objects differ in ids, generations, versions and times. These are opaque to the server, but for the
+order of times, so they are taken out of the question before it is looked up, and put into the answer.
 """
 
 import re
@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import chain
 
 from agentd.embedded.kube.objects import ObjectView, dig, labels_of
+from agentd.platform import keys
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -47,6 +48,9 @@ class Question:
         for value in chain(labels_of(self.live).values(), labels_of(self.said).values()):
             if value and _UUID.fullmatch(value):  # a merge patch removes a label by null
                 yield value.encode()
+        if self.said:  # a JSON patch would tell a generation in other words
+            for labels in (labels_of(self.live), labels_of(self.said)):
+                yield f'"{keys.GENERATION}":"{labels.get(keys.GENERATION, "")}"'.encode()
         for time in sorted({self.now, *_times(self.live), *_times(self.said)}):
             yield time.encode()
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from agentd.embedded.kube.encoding import dump
+from agentd.platform import keys
 from tests.simulation.world.memo import Memo, Question
 
 UIDS = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")
@@ -55,6 +57,17 @@ def test_how_it_is_meant_is_part_of_the_question() -> None:
 def test_a_label_that_is_to_go_is_no_id() -> None:
     said = {"metadata": {"labels": {"trace-id": None, "event-id": UIDS[1]}}}
     assert UIDS[1].encode() in question(said=said).names()
+
+
+def test_a_generation_is_as_good_as_another_and_its_own_equal() -> None:
+    def labelled(live: str, said: str) -> Question:
+        held, asked = ({"metadata": {"labels": {keys.GENERATION: generation}}} for generation in (live, said))
+        return question(live=held, encoded=dump(held), said=asked, document=dump(asked))
+
+    memo = Memo(8)
+    assert memo.answer(labelled("1", "2"), lambda: labelled("1", "2").document) == labelled("1", "2").document
+    assert memo.answer(labelled("3", "7"), _nobody) == labelled("3", "7").document
+    assert memo.answer(labelled("3", "3"), lambda: b"the same") == b"the same"
 
 
 def test_it_begins_anew_when_it_is_full() -> None:
