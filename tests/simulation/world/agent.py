@@ -13,6 +13,7 @@ from agentd.events import (
     EnvironmentDelete,
     EnvironmentDeploy,
     EnvironmentHibernate,
+    EnvironmentReconcile,
     EnvironmentSpec,
     EnvironmentUnlock,
     EnvironmentUpdate,
@@ -20,10 +21,12 @@ from agentd.events import (
     EventData,
     PackageCreate,
     PackageDelete,
+    PackageReconcile,
     ProjectConfigure,
     ProjectCreate,
     ProjectDelete,
     ProjectDeployment,
+    ProjectReconcile,
 )
 from agentd.telemetry import Metrics, bind_event
 from handlers import HANDLERS
@@ -139,6 +142,9 @@ def _doing() -> list[Step]:
         lambda world: world.people.lock("dev", "somebody", lasts_s=30, ago_s=60),
         (EnvironmentUnlock(**ENVIRONMENT), 7),
         (BuildCleanup(**PROJECT, build_id=BUILDS[0]), 4),
+        (ProjectReconcile(**PROJECT), 4),
+        (PackageReconcile(**PACKAGE), 1),
+        (EnvironmentReconcile(**ENVIRONMENT), 7),
     ]
 
 

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentd.embedded.kube.controllers.controller import Controller, Hands, Key
-from agentd.embedded.kube.kinds import DEPLOYMENTS, JOBS, STATEFUL_SETS
+from agentd.embedded.kube.kinds import DEPLOYMENTS, JOBS, PODS, STATEFUL_SETS
 from agentd.embedded.kube.objects import Object, is_terminating
 from agentd.embedded.kube.store import Change, Resource
 from agentd.embedded.kube.world import World as State
+
+# Source: the Job controller, which labels its pods.
+_JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class Workloads:
             left_s = self._left_s(item["metadata"])
             if left_s > 0:
                 return left_s
+            if resource == JOBS:
+                _leave_pod(hands, item)
             # Not by way of the server's checks: what is told here is always right, and told often.
             hands.world.store.put(resource, {**item, "metadata": {**item["metadata"]}, "status": status})
             return None
@@ -56,6 +61,41 @@ class Workloads:
         if due is None:
             due = self._due[version] = self.clock() + self.dice.uniform(*self.takes_s)
         return due - self.clock()
+
+
+def _leave_pod(hands: Hands, job: Object) -> None:
+    """What has done a Job's work says how it has ended, for as long as the Job is there."""
+    metadata, template = job["metadata"], job["spec"]["template"]
+    name, namespace = f"{metadata['name']}-done", metadata["namespace"]
+    if hands.get(PODS, namespace, name) is not None:
+        return
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    labels = {**template["metadata"].get("labels", {}), _JOB_NAME: metadata["name"]}
+    ended = [
+        {"name": container["name"], "state": {"terminated": {"exitCode": 0}}}
+        for container in template["spec"]["containers"]
+    ]
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": hands.world.runtime.new_id(),
+            "creationTimestamp": hands.world.now(),
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
+        "spec": template["spec"],
+        "status": {"phase": "Succeeded", "containerStatuses": ended},
+    }
+    hands.world.store.put(PODS, pod)
 
 
 def _status_of_replicas(item: Object) -> Object:
