@@ -203,3 +203,11 @@ async def test_suspended_job_has_no_pods(rig: Rig) -> None:
 async def test_job_is_deleted_when_its_time_is_over(rig: Rig) -> None:
     await rig.batch.create_namespaced_job(rig.namespace, _job("one", ttlSecondsAfterFinished=0))
     await rig.until_gone(rig.batch.list_namespaced_job, "one")
+
+
+async def test_job_that_goes_does_not_hold_its_pods(rig: Rig) -> None:
+    await rig.batch.create_namespaced_job(rig.namespace, _told(_job("one"), behaviour="ready"))
+    await rig.until(rig.batch.list_namespaced_job, "one", lambda item: item.status.ready == 1)
+    (running,) = (await rig.core.list_namespaced_pod(rig.namespace)).items
+    await rig.batch.delete_namespaced_job("one", rig.namespace, propagation_policy="Background")
+    await rig.until_gone(rig.core.list_namespaced_pod, running.metadata.name)

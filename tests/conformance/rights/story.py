@@ -62,17 +62,20 @@ class Act:
         """To the end."""
         if self.clear is not None:
             await self.clear()
-        assert await self._attempts(_ATTEMPTS), f"{self.name} does not end"
+        waits = await self._attempts(_ATTEMPTS)
+        assert waits is None, f"{self.name} does not end: {waits}"
 
-    async def _attempts(self, most: int) -> bool:
-        """Whether it has ended, in so many attempts as it has to wait."""
+    async def _attempts(self, most: int) -> str | None:
+        """What it waits for after so many attempts; None once it has ended."""
+        waits = None
         for _ in range(most):
             try:
                 await self.attempt()
-            except NotReady:
-                continue
-            return True
-        return False
+            except NotReady as error:
+                waits = error.message
+            else:
+                return None
+        return waits
 
 
 class Story:

@@ -6,7 +6,7 @@ from agentd.embedded.kube.controllers.controller import Controller, Hands, Key
 from agentd.embedded.kube.controllers.events import record
 from agentd.embedded.kube.controllers.owned import create_pod, from_template, is_active, is_ready, keys_of, owned_by
 from agentd.embedded.kube.kinds import JOBS, PODS
-from agentd.embedded.kube.objects import Object, child, dig, is_terminating, name_of
+from agentd.embedded.kube.objects import Object, child, controller_of, dig, is_terminating, name_of
 from agentd.embedded.kube.status import ApiError
 from agentd.embedded.kube.writes import DeleteOptions
 
@@ -19,7 +19,7 @@ _COMPONENT = "job-controller"
 def _reconcile(hands: Hands, key: Key) -> float | None:
     job = hands.get(JOBS, *key)
     if job is None or is_terminating(job):
-        _let_go(hands, job)
+        _let_go(hands, key)
         return None
     status: Object = dict(job.get("status") or {})
     if _outcome(status):
@@ -61,9 +61,13 @@ def _count_ended(hands: Hands, job: Object, status: Object) -> None:
         _release(hands, pod)
 
 
-def _let_go(hands: Hands, job: Object | None) -> None:
-    for pod in list(owned_by(hands.world, job, PODS)) if job is not None else ():
-        if _TRACKING in (pod["metadata"].get("finalizers") or ()):
+def _let_go(hands: Hands, key: Key) -> None:
+    """Pods of a Job that is on its way, or has gone before they could be counted, are counted by nobody any more."""
+    namespace, name = key
+    for pod in list(hands.world.store.all(PODS, namespace)):
+        controller = controller_of(pod)
+        is_its_own = controller is not None and (controller["kind"], controller["name"]) == ("Job", name)
+        if is_its_own and _TRACKING in (pod["metadata"].get("finalizers") or ()):
             _release(hands, pod)
 
 
