@@ -105,15 +105,16 @@ class Story:
             self._event(1, self._creation(self._lib)),
             self._event(1, at.create(quotas=Quotas(pods=100)), set_up=self._choose, put_back=self._stop_by_hand),
             self._event(3, at.update(), set_up=self._plant),
-            Act("first deploy", lambda: self._deploy(4, self._shop, self._lib), set_up=self._push),
-            Act("second deploy", lambda: self._deploy(5, self._shop)),
-            self._event(6, at.hibernate(), put_back=self._start_by_hand),
-            self._event(7, at.wake()),
-            self._event(7, at.unlock(), set_up=self._abandon_lock),
+            Act("held up deploy", lambda: self._deploy(4, self._lib), set_up=self._fill_up, clear=self._make_room),
+            Act("first deploy", lambda: self._deploy(5, self._shop, self._lib)),
+            Act("second deploy", lambda: self._deploy(6, self._shop)),
+            self._event(7, at.hibernate(), put_back=self._start_by_hand),
+            self._event(8, at.wake()),
+            self._event(8, at.unlock(), set_up=self._abandon_lock),
             Act("questions", self._ask),
             Act("origins", self._lead_back),
             Act("states", self._watch_states),
-            self._event(8, at.delete(), set_up=self._hold, clear=self._let_go),
+            self._event(9, at.delete(), set_up=self._hold, clear=self._let_go),
             delete,
         ]
 
@@ -129,9 +130,15 @@ class Story:
     async def _deploy(self, generation: int, *projects: Project) -> None:
         await self._run(self._at.deploy(*(project.deployment() for project in projects)), generation)
 
-    async def _push(self) -> None:
+    async def _fill_up(self) -> None:
+        """Push the builds, and leave no room for the pod that reads them."""
         await self._at.push(self._shop)
         await self._at.push(self._lib)
+        quota = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
+        await self._at.hands.call("POST", f"{_CORE}/namespaces/{self._at.name}/resourcequotas", quota)
+
+    async def _make_room(self) -> None:
+        await self._at.hands.delete(f"{_CORE}/namespaces/{self._at.name}/resourcequotas/full")
 
     async def _plant(self) -> None:
         """What runs in the environment, and what an older version of the agent has left of every kind."""
