@@ -3,6 +3,7 @@
 from agentd.core import Context, NotReady, PermanentError, Reason, TransientError
 from agentd.platform import Cluster, Manifest, ObjectRef
 from handlers.environments import waiting
+from handlers.environments.database import ensure_database
 from handlers.environments.instances import own
 from handlers.environments.steps import apply_all
 from handlers.environments.waiting import Patience
@@ -67,6 +68,7 @@ async def _are_others(ctx: Context, instance: AirflowInstance, error: PermanentE
 
 
 async def _start_database(ctx: Context, patience: Patience, instance: AirflowInstance, wanted: Stages) -> None:
+    await ensure_database(ctx, instance)
     await apply_all(ctx, wanted.database, in_order=True)
     await waiting.rolled_out(ctx, patience, instance, STATEFUL_SET, wanted.database)
 

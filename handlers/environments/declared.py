@@ -19,6 +19,7 @@ from handlers.environments import desired, guard, projects, removal, rights
 from handlers.environments.airflow import STEPS, bring_about, remove_others
 from handlers.environments.applying import apply_environment, delete_identity, remove_leftovers, with_identity
 from handlers.environments.checking import check_new
+from handlers.environments.database import delete_database
 from handlers.environments.draining import drain, pause
 from handlers.environments.instances import check_room, find
 from handlers.environments.power import set_power
@@ -46,6 +47,7 @@ _POWER = "set power"
 _LEFTOVERS = "remove leftovers"
 _DELETE_IDENTITY = "delete identity"
 _DELETE_NAMESPACE = "delete namespace"
+_DELETE_DATABASE = "delete database"
 _BREAK_LOCK = "break lock"
 _BEGIN_END = "begin the end"
 _PAUSE = "pause DAGs"
@@ -145,7 +147,7 @@ async def unlock(ctx: Context, data: EnvironmentUnlock) -> None:
 
 @handler(
     EnvironmentDelete,
-    steps=(_CHECK, _BEGIN_END, _PAUSE, _DRAIN, _UNDEPLOY, _DELETE_IDENTITY, _DELETE_NAMESPACE),
+    steps=(_CHECK, _BEGIN_END, _PAUSE, _DRAIN, _UNDEPLOY, _DELETE_IDENTITY, _DELETE_NAMESPACE, _DELETE_DATABASE),
     timeout_s=900,
     permissions=rights.remove(),
 )
@@ -160,6 +162,7 @@ async def delete(ctx: Context, data: EnvironmentDelete) -> None:
     await afresh(ctx, _UNDEPLOY, lambda: projects.unmark_images(ctx, name, keep=set()))
     await afresh(ctx, _DELETE_IDENTITY, lambda: delete_identity(ctx, name))
     await ctx.step(_DELETE_NAMESPACE, lambda: removal.delete_namespace(ctx, name))
+    await ctx.step(_DELETE_DATABASE, lambda: delete_database(ctx, name))
 
 
 async def _now(ctx: Context) -> float:

@@ -2,19 +2,25 @@
 
 from base64 import b64decode
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentd.core import NotReady, PermanentError, Reason, TransientError
+from agentd.core import NotReady, PermanentError, Reason, TransientError, system_runtime
 from agentd.events import Quotas
-from agentd.platform import AirflowDefaults, ClusterDefaults, Manifest, keys
+from agentd.platform import AirflowDefaults, ClusterDefaults, Databases, DatabaseSpec, Manifest, keys
 from agentd.platform.airflow_defaults import AirflowComponent, ExternalDatabase, Release
+from agentd.platform.postgresql import PostgresDatabases
+from agentd.telemetry import Metrics
 from handlers.environments.airflow import MIGRATE, START, START_DATABASE
 from handlers.manifests.airflow.keys import DATABASE, KEYS
 from handlers.manifests.kinds import DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM, POD, SECRET, STATEFUL_SET
 from tests.conformance.cluster import relay
+from tests.conformance.databases.support import configured
+from tests.servers.postgresql import PostgresServer, run_postgres
 from tests.unit.handlers.test_environments import WHOLE
 from tests.unit.handlers.world import World
 
@@ -271,6 +277,37 @@ async def test_where_the_database_is_elsewhere_there_is_none_in_the_cluster(at: 
         "StatefulSet/airflow-database",
     }
     assert await at.objects() == WHOLE - gone
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A server outside the cluster."""
+    with run_postgres(16, tmp_path) as running:
+        yield running
+
+
+@pytest.mark.slow
+async def test_a_database_elsewhere_is_made_kept_and_goes_with_the_environment(
+    at: World, postgres: PostgresServer
+) -> None:
+    config = configured(postgres)
+    databases = PostgresDatabases(config, metrics=Metrics(), runtime=system_runtime())
+    defaults = AirflowDefaults(database=config.defaults())
+    at.control.ports |= {AirflowDefaults: defaults, ClusterDefaults: at.defaults, Databases: databases}
+    planned = await at.plan(at.create())
+    await at.run(at.create())
+    spec = DatabaseSpec(database=f"airflow_{at.name}", role=f"airflow_{at.name}")
+    made = [databases.role_object(spec.role), databases.database_object(spec.database)]
+    assert [change.obj for change in planned if change.obj.startswith("postgresql:")] == made
+    secret = await at.get(SECRET, DATABASE)
+    assert secret is not None
+    state = await databases.state(spec, b64decode(secret["data"]["password"]).decode())
+    assert (state.database_owner, state.is_private, state.logs_in) == (spec.role, True, True)
+    assert not list(await at.plan(at.update(), 2)), "it is there"
+    await at.run(at.update(), 2)
+    await at.run(at.delete(), 3)
+    state = await databases.state(spec)
+    assert (state.role, state.database_owner) == (None, None)
 
 
 async def test_what_is_not_wanted_any_more_goes_but_for_what_holds_data(at: World) -> None:
