@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agentd.cli.chart import reference_text, rights_text, schema_text, values_text
 from agentd.cli.permissions import needs
+from agentd.cli.picture import with_picture
 from agentd.cli.schema import azure_text, iam_text, rbac_text
 from agentd.core import Permission
 from agentd.dispatch import load_handlers
@@ -26,7 +27,9 @@ def _granted(example: str, text: Callable[[Settings, Sequence[Permission]], str]
     return text(settings, [need.permission for need in needs(settings, load_handlers())])
 
 
+_ENVIRONMENTS = Path("docs/environments.md")
 _TEXTS: Mapping[Path, Callable[[], str]] = {
+    _ENVIRONMENTS: lambda: with_picture((Path(__file__).parents[2] / _ENVIRONMENTS).read_text()),
     Path("docs/metrics.md"): lambda: metrics_reference(Metrics()),
     Path("docs/settings.md"): settings_reference,
     _CHART / "README.md": reference_text,
