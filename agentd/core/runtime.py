@@ -52,7 +52,10 @@ class Runtime:
 
 
 class _SystemRuntime(Runtime):
-    """Asks the machine's clocks, which event loops go by as well: finding the loop first costs five times as much."""
+    """Asks the machine's clocks, which event loops go by as well: finding the loop first costs five times as much.
+
+    With another clock it is a `Runtime`.
+    """
 
     __slots__ = ()
 

@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -178,10 +177,10 @@ async def test_profile_that_does_not_exist(stack: Stack) -> None:
 @pytest.mark.slow
 async def test_clock_that_is_off(stack: Stack) -> None:
     now = system_runtime()
-    found = await examined(stack, "clock", runtime=replace(now, wall=lambda: now.wall() + 30))
+    found = await examined(stack, "clock", runtime=Runtime(lambda: now.wall() + 30, now.random))
     for check in ("clock.aws", "clock.cluster"):
         told(found, check, Status.WARNING, "s ahead of", "time service")
-    found = await examined(stack, "clock", runtime=replace(now, wall=lambda: now.wall() - 90))
+    found = await examined(stack, "clock", runtime=Runtime(lambda: now.wall() - 90, now.random))
     told(found, "clock.aws", Status.FAILED, "behind AWS")
 
 
@@ -571,7 +570,7 @@ def tls(files: Authority, *, certificate: str = "proxy") -> dict[str, str]:
 async def proxy_later(stack: Stack, settings: Mapping[str, str], days: int = 0) -> dict[str, Finding]:
     """What is told of the proxy some days from now."""
     now = system_runtime()
-    runtime = replace(now, wall=lambda: now.wall() + days * 86_400)
+    runtime = Runtime(lambda: now.wall() + days * 86_400, now.random)
     return await examined(stack, "proxy", runtime=runtime, deadline_s=15.0, **settings)
 
 
