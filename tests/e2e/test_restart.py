@@ -61,14 +61,20 @@ async def changed(plane: ControlPlane, wanted: Sequence[tuple[str, str]], *, cou
                 ("patch", resource)
                 for resource in (
                     "configmaps",
+                    "deployments",
+                    "jobs",
                     "leases",
                     "limitranges",
                     "namespaces",
                     "networkpolicies",
+                    "persistentvolumeclaims",
                     "resourcequotas",
                     "rolebindings",
                     "roles",
+                    "secrets",
                     "serviceaccounts",
+                    "services",
+                    "statefulsets",
                 )
             },
             id="200 environments",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from agentd.core import Reason
+from agentd.core import Hold, Reason
 from tests.e2e.harness import Replica
 from tests.e2e.tap import Seen
 
@@ -108,15 +108,19 @@ def _claim(row: sqlite3.Row, match: re.Match[str], following: Sequence[sqlite3.R
 def _is_preempted(end: sqlite3.Row | None, following: Sequence[sqlite3.Row]) -> bool:
     """Whether a delete may have gone first. Another replica may be quicker to claim than the first one is to say so."""
     if end is None or end["what"] == "claimed":
-        return any(row["what"] == "waiting" and _says_end(row) for row in following)
+        return any(_gives_way(row) for row in following)
     # A holder's own end is never that it is superseded: whoever saw the event again has said so.
-    return end["what"] == "waiting" or str(end["detail"]).startswith("superseded")
+    return _gives_way(end) or str(end["detail"]).startswith("superseded")
+
+
+def _gives_way(row: sqlite3.Row) -> bool:
+    return row["what"] == "waiting" and str(row["detail"]).startswith(Reason.PREEMPTED.value)
 
 
 def _says_end(row: sqlite3.Row) -> bool:
-    """A wait is noted by whoever sees the event again; only a pre-emption is the holder's own word."""
+    """A wait is noted by whoever sees the event again; only a pre-emption, and a stop, are the holder's own word."""
     if row["what"] == "waiting":
-        return str(row["detail"]).startswith(Reason.PREEMPTED.value)
+        return _gives_way(row) or str(row["detail"]).startswith(Hold.STOPPED.value)
     return row["what"] in ("claimed", "finished", "attempt_failed")
 
 
