@@ -18,12 +18,7 @@ async def create(ctx: Context, data: PackageCreate) -> None:
     await repositories.create_repository(ctx, kind=KIND, name=data.package_name)
 
 
-@handler(
-    PackageReconcile,
-    steps=repositories.CREATE_STEPS,
-    timeout_s=120,
-    permissions=repositories.create_permissions(KIND),
-)
+@handler(PackageReconcile, steps=create.steps, timeout_s=create.timeout_s, permissions=create.permissions)
 async def reconcile(ctx: Context, data: PackageReconcile) -> None:
     """Bring the package's repository to what is desired already."""
     await repositories.create_repository(ctx, kind=KIND, name=data.package_name)

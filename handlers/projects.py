@@ -34,12 +34,7 @@ async def delete(ctx: Context, data: ProjectDelete) -> None:
         await project_configurations.remove(ctx, data.project_name)
 
 
-@handler(
-    ProjectReconcile,
-    steps=(*repositories.CREATE_STEPS, project_configurations.WRITE),
-    timeout_s=120,
-    permissions=(*repositories.create_permissions(KIND), *project_configurations.PERMISSIONS),
-)
+@handler(ProjectReconcile, steps=create.steps, timeout_s=create.timeout_s, permissions=create.permissions)
 async def reconcile(ctx: Context, data: ProjectReconcile) -> None:
     """Bring the project's repository, and where there is a cluster its configuration, to what is desired already."""
     await _bring_about(ctx, data.project_name)

@@ -145,49 +145,45 @@ def progress_message(identity: Identity, progress: Progress, *, new_id: str, now
 
 def heartbeat_message(identity: Identity, heartbeat: Heartbeat, *, new_id: str, now: float) -> Message:
     """A sign of life."""
-    subject = f"agent/{identity.replica}"
-    envelope = ReportEnvelope(
-        id=new_id,
-        source=identity.source,
-        type=ReportType.HEARTBEAT,
-        subject=subject,
-        time=moment(now),
-        tenantid=identity.audience.tenant_id,
-        clusterid=identity.audience.cluster_id,
-    )
-    return _message(identity, envelope, heartbeat, group=subject)
+    return _notice(identity, ReportType.HEARTBEAT, f"agent/{identity.replica}", heartbeat, new_id=new_id, now=now)
 
 
 def drift_message(identity: Identity, report: DriftReport, *, new_id: str, now: float) -> Message:
     """What has drifted of a subject."""
-    envelope = ReportEnvelope(
-        id=new_id,
-        source=identity.source,
-        type=ReportType.DRIFT,
-        subject=report.subject,
-        time=moment(now),
-        tenantid=identity.audience.tenant_id,
-        clusterid=identity.audience.cluster_id,
-        sequence=sequence_text(report.sequence),
-    )
-    return _message(identity, envelope, report, group=report.subject)
+    sequence = sequence_text(report.sequence)
+    return _notice(identity, ReportType.DRIFT, report.subject, report, new_id=new_id, now=now, sequence=sequence)
 
 
 def state_message(
     identity: Identity, report_type: ReportType, report: StateReport, *, new_id: str, now: float
 ) -> Message:
     """What a subject is like at this moment."""
+    sequence = sequence_text(report.sequence)
+    return _notice(identity, report_type, report.subject, report, new_id=new_id, now=now, sequence=sequence)
+
+
+def _notice(
+    identity: Identity,
+    report_type: ReportType,
+    subject: str,
+    data: BaseModel,
+    *,
+    new_id: str,
+    now: float,
+    sequence: str | None = None,
+) -> Message:
+    """What no event has asked for."""
     envelope = ReportEnvelope(
         id=new_id,
         source=identity.source,
         type=report_type,
-        subject=report.subject,
+        subject=subject,
         time=moment(now),
         tenantid=identity.audience.tenant_id,
         clusterid=identity.audience.cluster_id,
-        sequence=sequence_text(report.sequence),
+        sequence=sequence,
     )
-    return _message(identity, envelope, report, group=report.subject)
+    return _message(identity, envelope, data, group=subject)
 
 
 def _trace(event_text: str | None) -> Mapping[str, str]:

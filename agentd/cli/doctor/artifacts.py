@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agentd.cli.doctor import places
-from agentd.cli.doctor.findings import Finding, failed, ok, skipped
+from agentd.cli.doctor.findings import Finding, skipped
 from agentd.cli.doctor.run import Check
 from agentd.cli.doctor.site import Site
 
@@ -14,7 +14,7 @@ _CHECK = "artifacts.store"
 async def _store(site: Site) -> Sequence[Finding]:
     config = site.settings.artifacts
     if config.bucket is not None:
-        return [await _bucket(site, config.bucket)]
+        return [await places.bucket(_CHECK, site, config.bucket, prefix=config.prefix, setting="artifacts.bucket")]
     if config.directory is not None:
         return [await asyncio.to_thread(places.directory, _CHECK, config.directory, setting="artifacts.directory")]
     return [
@@ -24,12 +24,6 @@ async def _store(site: Site) -> Sequence[Finding]:
             "set artifacts.bucket (or artifacts.directory on one machine) if you need them",
         )
     ]
-
-
-async def _bucket(site: Site, name: str) -> Finding:
-    if await (await site.account()).has_bucket(name):
-        return ok(_CHECK, f"bucket {name} answers; keys begin with {site.settings.artifacts.prefix}/")
-    return failed(_CHECK, f"there is no bucket {name}", "create it in the agent's account, or mend artifacts.bucket")
 
 
 CHECKS = (

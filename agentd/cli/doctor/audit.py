@@ -46,19 +46,13 @@ async def _copies(site: Site) -> Sequence[Finding]:
     if not config.enabled:
         return _unneeded((_COPIES,))
     if config.bucket is not None:
-        return [await _bucket(site, config.bucket)]
+        return [await places.bucket(_COPIES, site, config.bucket, prefix=config.prefix, setting="audit.bucket")]
     if config.copy_directory is not None:
         return [
             await asyncio.to_thread(places.directory, _COPIES, config.copy_directory, setting="audit.copy_directory")
         ]
     found = "there are none: who owns this host can remove the log"
     return [skipped(_COPIES, found, "set audit.bucket (with Object Lock), or audit.copy_directory")]
-
-
-async def _bucket(site: Site, name: str) -> Finding:
-    if await (await site.account()).has_bucket(name):
-        return ok(_COPIES, f"bucket {name} answers; keys begin with {site.settings.audit.prefix}/")
-    return failed(_COPIES, f"there is no bucket {name}", "create it in the agent's account, or mend audit.bucket")
 
 
 def folder(place: Place, config: AuditConfig) -> Finding:

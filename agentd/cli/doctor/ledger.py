@@ -85,13 +85,7 @@ def volume(place: Place) -> Finding:
     """Whether what is written there lasts, and belongs to this host alone."""
     check = "ledger.volume"
     mend = "mount a volume of this host at the ledger's folder, or set ledger.path to a folder on one"
-    if place.shared:
-        return failed(
-            check,
-            f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there",
-            mend,
-        )
-    return places.lasting(check, place, content="the record of what has been done", mend=mend)
+    return places.of_sqlite(check, place, content="the record of what has been done", mend=mend)
 
 
 def space(place: Place) -> Finding:

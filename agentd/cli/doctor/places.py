@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from agentd.cli.doctor.findings import Finding, failed, ok, skipped, warned
+from agentd.cli.doctor.site import Site
 from agentd.cli.doctor.words import size
 from agentd.ledger.sqlite.inspection import Place
 
@@ -23,6 +24,14 @@ def lasting(check: str, place: Place, *, content: str, mend: str) -> Finding:
     return ok(check, f"{place.file_system}, of {'the network' if place.shared else 'this host'}")
 
 
+def of_sqlite(check: str, place: Place, *, content: str, mend: str) -> Finding:
+    """The same of a file of SQLite's, which must belong to this host alone."""
+    if place.shared:
+        found = f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there"
+        return failed(check, found, mend)
+    return lasting(check, place, content=content, mend=mend)
+
+
 def space(check: str, place: Place, *, mend: str) -> Finding:
     """Whether more can be written."""
     found = f"{size(place.free_bytes)} free"
@@ -40,3 +49,10 @@ def directory(check: str, path: Path, *, setting: str) -> Finding:
     return failed(
         check, f"{path} is no folder that this user may read and write", "give it to the user that runs the agent"
     )
+
+
+async def bucket(check: str, site: Site, name: str, *, prefix: str, setting: str) -> Finding:
+    """Whether there is a bucket of this name."""
+    if await (await site.account()).has_bucket(name):
+        return ok(check, f"bucket {name} answers; keys begin with {prefix}/")
+    return failed(check, f"there is no bucket {name}", f"create it in the agent's account, or mend {setting}")

@@ -217,10 +217,7 @@ def volume(queue: QueueFacts, place: Place | None) -> Finding:
     mend = "keep the file on a volume of this host: commands.queue_url names it"
     if place is None:
         return ok(check, f"kept by {_PROVIDER[queue.kind]}")
-    if place.shared:
-        found = f"{place.folder} is on a network file system ({place.file_system}): SQLite's log does not work there"
-        return failed(check, found, mend)
-    return places.lasting(check, place, content="the messages on it", mend=mend)
+    return places.of_sqlite(check, place, content="the messages on it", mend=mend)
 
 
 def _type(queue: QueueFacts) -> str:

@@ -4,15 +4,14 @@ import json
 
 from agentd.core import Fence
 from agentd.platform import keys
+from agentd.platform.cluster import FIELD_MANAGER
 from agentd.platform.databases import RoleState
-
-_MANAGER = "conveyor-agent"
 
 
 def comment(fence: Fence) -> str:
     """What a role says that the fence's holder has written to."""
     marks = {
-        keys.MANAGED_BY: _MANAGER,
+        keys.MANAGED_BY: FIELD_MANAGER,
         keys.OWNER_ID: fence.owner_id,
         keys.SUBJECT: str(fence.subject),
         keys.GENERATION: str(fence.generation),
